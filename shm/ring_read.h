@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * shm/ring_read.h - a reader's half of a ring: take, skip, notice being lapped, account for every message.
+ *
+ * Processes  any number, each with its own cursor; the ring may be mapped read-only.
+ * Progress   next looks at no more descriptors than its budget; nothing allocates or makes a system call.
+ * Safety     a publisher may overwrite anything at any time.  Fields are read once and checked; payload is
+ *            good only if bbi_reader_is_whole() says so after it was used.
+ * Exactness  from start to cursor: messages = passed on + filtered + lost.
+ */
+#ifndef BUSBAR_SHM_RING_READ_H
+#define BUSBAR_SHM_RING_READ_H
+
+#include "shm/ring.h"
+
+/* What the reader keeps for each topic of the ring. */
+struct bbi_tag {
+    uint64_t seen; /* passed on, filtered, or known lost, since start */
+    uint64_t base; /* committed before start */
+    uint64_t now;  /* the publisher's counter when it was last read */
+    bool is_wanted;
+};
+
+struct bbi_reader {
+    struct bbi_ring_map map;
+    uint64_t cursor;      /* next message to look at */
+    uint64_t start;       /* where counting began */
+    uint64_t filtered;    /* skipped: nobody here wants the topic */
+    uint64_t lost;        /* overwritten before they could be passed on */
+    uint64_t unsettled;   /* of lost: not yet sorted into wanted and unwanted */
+    struct bbi_tag *tags; /* the caller's; tag_count of them are filled */
+    uint32_t tag_count;
+    bool is_based; /* tags[].base holds */
+    uint64_t spill_seen, spill_base, spill_now;
+    /* The anchor of the last message and the number where the next one begins. */
+    uint64_t anchor_seq, anchor_next, anchor_mono, anchor_wall;
+    uint32_t anchor_count;
+};
+
+struct bbi_item {
+    const unsigned char *data; /* in the ring */
+    uint64_t seq;              /* from 1 */
+    uint64_t pos;
+    uint32_t bytes, tag, ts, attr;
+};
+
+enum bbi_read {
+    BBI_READ_NONE = 0, /* nothing there yet */
+    BBI_READ_ITEM =
+        1, /* *item is the message at the cursor; call bbi_reader_pass() when it is dealt with */
+    BBI_READ_TAG =
+        2, /* item->tag is new: fill tags up to it with bbi_reader_topic(), then ask again */
+    BBI_READ_MORE = 3, /* the budget ended while skipping */
+    /* or BB_EOVERRUN: lapped, item->seq messages were lost and the cursor has moved on; BB_ECORRUPT */
+};
+
+void bbi_reader_init(struct bbi_reader *r, const struct bbi_ring_map *map);
+
+/* Where to begin.  FIRST: the ring's very first message, for rings that are younger than the reader. */
+enum bbi_seek { BBI_SEEK_NOW, BBI_SEEK_OLDEST, BBI_SEEK_LAST, BBI_SEEK_FIRST };
+void bbi_reader_seek(struct bbi_reader *r, enum bbi_seek how, uint64_t last);
+
+/*
+ * bbi_reader_base - what each topic had counted at start, so that losses can be named later.  Tags must be
+ * filled.  Returns 0, or BB_EAGAIN when the publisher did not hold still; losses then stay without topic.
+ */
+int bbi_reader_base(struct bbi_reader *r);
+
+/*
+ * bbi_reader_next - look at the message at the cursor, skipping unwanted ones.
+ *
+ * Order     acquire on seq, R1; fields, then seq again, R3.
+ * Returns   enum bbi_read, BB_EOVERRUN or BB_ECORRUPT.
+ */
+int bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint32_t *budget);
+
+/* The message at the cursor is dealt with: step over it. */
+static inline void
+bbi_reader_pass(struct bbi_reader *r, uint32_t tag)
+{
+    if (tag == BBI_TAG_SPILL) {
+        r->spill_seen++;
+    } else {
+        r->tags[tag].seen++;
+    }
+    r->cursor++;
+}
+
+/*
+ * bbi_reader_is_whole - 1 if no byte of the message at pos was overwritten before this call.
+ *
+ * Order     the caller's reads are before it: bbi_copy_racy() or bbi_fence_acquire(), R2.
+ */
+static inline bool
+bbi_reader_is_whole(const struct bbi_reader *r, uint64_t pos)
+{
+    return bbi_load_relaxed(&r->map.hdr->claim_pos.v) - pos <= r->map.pay_bytes; /* R2 */
+}
+
+/* bbi_reader_overrun - the message at the cursor was found overwritten while it was used: move on.  Messages lost. */
+uint64_t bbi_reader_overrun(struct bbi_reader *r);
+
+/* bbi_reader_is_at_tail - 1 if nothing is readable at the cursor. */
+bool bbi_reader_is_at_tail(const struct bbi_reader *r);
+
+/* bbi_reader_tail - number after the last message that can be seen now. */
+uint64_t bbi_reader_tail(const struct bbi_reader *r);
+
+/*
+ * bbi_reader_settle - at the tail: sort what was lost into wanted (lost) and unwanted (filtered) by the
+ * publisher's counters.  is_final: the publisher is gone.  0 done, BB_EAGAIN not now.
+ */
+int bbi_reader_settle(struct bbi_reader *r, bool is_final);
+
+/*
+ * bbi_reader_topic - the topic of a tag, in the ring's memory (its bytes never change once published).
+ * Acquire, R7.  BB_ENOENT: not published; BB_ECORRUPT.
+ */
+BB_MUST_USE int
+bbi_reader_topic(const struct bbi_ring_map *m, uint32_t tag, const char **topic, uint32_t *bytes);
+
+/* bbi_reader_wall_ns - when the message was published, Unix time.  Acquire, R10. */
+int64_t bbi_reader_wall_ns(struct bbi_reader *r, uint64_t seq_in_ring, uint32_t ts);
+
+#endif

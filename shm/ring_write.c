@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * shm/ring_write.c - claim, commit, flush.
+ *
+ *      watermark moves   slot is BUSY    payload and fields    seq = n      tail, epochs, sleepers
+ *   ------ R2 -------------- R3 ----------------------------- R1 ------------------ R5 ---------->
+ *          claim                          (the caller)          commit        flush
+ *
+ * A reader that copied bytes looks at the watermark afterwards: whoever overwrote them had moved it first.
+ */
+#include "shm/ring_write.h"
+#include "shm/hook.h"
+#include <string.h>
+
+enum { ANCHOR_EVERY_NS_SHIFT = 36 }; /* 68.7 s; ts wraps after 274.9 s */
+
+void
+bbi_writer_init(struct bbi_writer *w, const struct bbi_ring_map *map)
+{
+    *w = (struct bbi_writer){
+        .map = *map,
+        .n = map->depth,
+        .flushed_seq = map->depth,
+        .lim_seq = UINT64_MAX,
+        .lim_pos = UINT64_MAX,
+    };
+    bbi_store_relaxed(&map->hdr->tail_seq, w->n); /* nobody reads before the file is linked */
+}
+
+/* R2: bytes below claim_pos, less C, may be overwritten from now on. */
+static void
+raise_watermark(struct bbi_writer *w, uint64_t end)
+{
+    uint64_t to = bbi_min_u64(bbi_max_u64(end, w->claim_pos + w->map.quantum), w->lim_pos);
+    w->claim_pos = to;
+    bbi_store_relaxed(&w->map.hdr->claim_pos.v, to); /* R2: ordered by the fence in claim */
+    BBI_HOOK("ring:watermark");
+}
+
+/* Where the next message of room bytes begins: never across the end of the payload ring. */
+static uint64_t
+place_of(const struct bbi_writer *w, uint64_t room)
+{
+    const struct bbi_ring_map *m = &w->map;
+    bool fits = (w->pos & m->pay_mask) + room <= m->pay_bytes;
+    return fits ? w->pos
+                : bbi_align_up(w->pos, m->pay_bytes); /* bytes skipped belong to no message */
+}
+
+bool
+bbi_writer_has_room(const struct bbi_writer *w, uint64_t bytes)
+{
+    uint64_t room = bbi_align_up(bytes, BBI_PAYLOAD_ALIGN);
+    return w->n < w->lim_seq && place_of(w, room) + room <= w->lim_pos;
+}
+
+int
+bbi_writer_claim(struct bbi_writer *w, uint64_t bytes, void **out)
+{
+    const struct bbi_ring_map *m = &w->map;
+    if (BBI_UNLIKELY(bytes > m->max_msg)) {
+        return BB_EMSGSIZE;
+    }
+    uint64_t room = bbi_align_up(bytes, BBI_PAYLOAD_ALIGN);
+    uint64_t pos = place_of(w, room);
+    uint64_t end = pos + room;
+    if (BBI_UNLIKELY(w->n - w->flushed_seq >= m->batch_msgs
+                     || (end - w->flushed_pos > m->batch_bytes && w->n != w->flushed_seq))) {
+        return BB_EBUSY;
+    }
+    if (BBI_UNLIKELY(w->n >= w->lim_seq || end > w->lim_pos)) {
+        return BB_EAGAIN;
+    }
+    if (BBI_UNLIKELY(end > w->claim_pos)) {
+        raise_watermark(w, end);
+    }
+    struct bbi_desc *d = &m->desc[w->n & m->desc_mask];
+    bbi_store_relaxed(&d->seq, BBI_BUSY | w->n); /* R3 */
+    bbi_fence_release(); /* R2, R3: pairs with the fence in bbi_copy_racy() and the loads of the reader */
+    BBI_HOOK("ring:claimed");
+    unsigned char *at = m->pay + (pos & m->pay_mask);
+    __builtin_prefetch(&m->desc[(w->n + BBI_WRITE_AHEAD_DESCS) & m->desc_mask], 1);
+    __builtin_prefetch(m->pay + ((pos + BBI_WRITE_AHEAD_BYTES) & m->pay_mask), 1);
+    w->loan_pos = pos;
+    w->loan_bytes = (uint32_t)bytes;
+    w->loan_is_open = true;
+    *out = at;
+    return 0;
+}
+
+static void
+count_topic(struct bbi_writer *w, uint32_t tag, uint32_t bytes)
+{
+    if (BBI_LIKELY(tag < w->topics)) {
+        bbi_own_add(&w->map.dict[tag].messages,
+                    1); /* before seq: a reader at the tail sees the sum, R1 */
+        bbi_own_add(&w->map.dict[tag].bytes, bytes);
+    } else {
+        bbi_own_add(&w->map.hdr->counters.spill_messages, 1);
+        bbi_own_add(&w->map.hdr->counters.spill_bytes, bytes);
+    }
+}
+
+void
+bbi_writer_commit(struct bbi_writer *w, uint32_t used, uint32_t tag, uint32_t ts, uint32_t flags)
+{
+    BBI_ASSERT(w->loan_is_open && used <= w->loan_bytes);
+    struct bbi_desc *d = &w->map.desc[w->n & w->map.desc_mask];
+    BBI_HOOK("ring:filled");
+    bbi_store_relaxed(&d->pos, w->loan_pos); /* relaxed: seq publishes them all */
+    bbi_store_relaxed(&d->len, used);
+    bbi_store_relaxed(&d->tag, tag);
+    bbi_store_relaxed(&d->ts, ts);
+    bbi_store_relaxed(&d->flags, flags);
+    BBI_HOOK("ring:described");
+    count_topic(w, tag, used);
+    BBI_HOOK("ring:counted");
+    bbi_store_release(&d->seq, w->n); /* R1: pairs with the acquire in bbi_reader_next() */
+    BBI_HOOK("ring:committed");
+    w->n++;
+    w->pos = w->loan_pos + bbi_align_up(used, BBI_PAYLOAD_ALIGN);
+    w->loan_is_open = false;
+}
+
+void
+bbi_writer_flush(struct bbi_writer *w)
+{
+    struct bbi_ring *hdr = w->map.hdr;
+    bbi_store_relaxed(&hdr->tail_pos, w->pos); /* a hint for tools */
+    bbi_own_add(&hdr->counters.flushes, 1);
+#if BBI_TSAN
+    bbi_store_seq_cst(&hdr->tail_seq, w->n);
+#else
+    bbi_store_release(&hdr->tail_seq, w->n); /* R5 */
+    if (w->map.fence == BBI_FENCE_MEMBARRIER) {
+        bbi_fence_compiler(); /* R5: the sleeper's membarrier stands in for the fence */
+    } else {
+        bbi_fence_seq_cst(); /* R5: tail before the looks at epochs and sleepers */
+    }
+#endif
+    BBI_HOOK("ring:flushed");
+    w->flushed_seq = w->n;
+    w->flushed_pos = w->pos;
+}
+
+uint32_t
+bbi_writer_intern(struct bbi_writer *w, const char *topic, size_t bytes, uint64_t hash)
+{
+    const struct bbi_ring_map *m = &w->map;
+    if (w->topics >= m->dict_count || bytes > m->text_bytes - w->text_used) {
+        return BBI_TAG_SPILL;
+    }
+    struct bbi_dict_entry *e = &m->dict[w->topics];
+    if (bytes > 0) {
+        memcpy(m->text + w->text_used, topic, bytes);
+    }
+    e->text_off = w->text_used;
+    e->len = (uint32_t)bytes;
+    e->hash = hash;
+    BBI_HOOK("dict:written");
+    w->text_used += (uint32_t)bytes;
+    bbi_store_release(&m->hdr->topics, w->topics + 1); /* R7: pairs with bbi_reader_topic() */
+    BBI_HOOK("dict:published");
+    return w->topics++;
+}
+
+static void
+write_anchor(struct bbi_writer *w, int64_t mono_ns, int64_t wall_ns)
+{
+    const struct bbi_ring_map *m = &w->map;
+    uint32_t count = bbi_load_relaxed(&m->hdr->anchors); /* our own word */
+    struct bbi_anchor *a = &m->anchors[count % m->anchor_count];
+    bbi_store_relaxed(&a->seq, BBI_BUSY); /* a reader of the old one sees that it goes */
+    bbi_fence_release();                  /* R10 */
+    bbi_store_release(&a->mono_ns, (uint64_t)mono_ns);
+    bbi_store_release(&a->wall_ns, (uint64_t)wall_ns);
+    BBI_HOOK("anchor:written");
+    bbi_store_release(&a->seq, w->n);               /* R10: pairs with bbi_reader_wall_ns() */
+    bbi_store_release(&m->hdr->anchors, count + 1); /* R10 */
+    w->anchor_mono_ns = (uint64_t)mono_ns;
+}
+
+uint32_t
+bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_ns)(void))
+{
+    uint64_t now = (uint64_t)mono_ns;
+    if (BBI_UNLIKELY(w->anchor_mono_ns == 0
+                     || (now - w->anchor_mono_ns) >> ANCHOR_EVERY_NS_SHIFT != 0)) {
+        write_anchor(w, mono_ns, wall_ns());
+    }
+    return (uint32_t)(now >> BBI_TS_SHIFT);
+}
