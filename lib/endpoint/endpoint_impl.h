@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/endpoint_impl.h - what the files of this folder share of an endpoint.
+ */
+#ifndef BUSBAR_LIB_ENDPOINT_ENDPOINT_IMPL_H
+#define BUSBAR_LIB_ENDPOINT_ENDPOINT_IMPL_H
+
+#include "busbar/endpoint.h"
+#include "shm/attach.h"
+#include "shm/fault.h"
+#include "shm/wake.h"
+#include <pthread.h>
+
+struct bb_endpoint {
+    struct bbi_attach at;
+    pthread_mutex_t lock; /* over at's locks and rows: registering, closing, the steward's scan */
+    struct bbi_waker waker;
+    unsigned fork_gen;
+    uint32_t flags; /* BB_ATTACH_... */
+    uint64_t id;
+    struct bb_publisher *publishers; /* open ones, newest first */
+    struct bb_subscriber *subscribers;
+    struct bb_endpoint *next; /* all endpoints of this process, for fork */
+};
+
+/* Counts forks: a handle with another number was opened in a parent process. */
+extern unsigned bbi_fork_gen;
+
+static inline bool
+bbi_is_forked(unsigned fork_gen)
+{
+    return BBI_UNLIKELY(fork_gen != bbi_fork_gen);
+}
+
+static inline uint64_t
+bbi_node_id(uint32_t member, uint32_t gen)
+{
+    return (uint64_t)gen << 16 | member;
+}
+
+/* bbi_error_set - the caller's bb_error from a fault of shm; error may be NULL.  Returns the code. */
+int bbi_error_set(struct bb_error *error, const struct bbi_fault *fault);
+
+/* bbi_endpoint_scan - the steward's scan, when it is due and nobody here is at it. */
+void bbi_endpoint_scan(struct bb_endpoint *ep, int64_t every_ns);
+
+/* The part of an options struct that the caller knows: size bytes of it, zeros for the rest. */
+#define BBI_OPTS_COPY(dst, src)                                                                    \
+    bbi_opts_copy(&(dst), sizeof(dst), (src), (src) != NULL ? (src)->size : 0)
+void bbi_opts_copy(void *dst, size_t dst_bytes, const void *src, size_t src_bytes);
+
+#endif

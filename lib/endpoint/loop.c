@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/loop.c - one descriptor for epoll, poll and select.
+ *
+ * An epoll set of three: the socket that publishers knock at, an event of our own that says "there may be
+ * more", and a timer of one second for housekeeping.  Between two polls the bell is armed for the socket;
+ * during a poll it is not, so publishers make no system call then.
+ */
+#include "lib/endpoint/subscriber_impl.h"
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+static int
+add_to_set(int set, int fd)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data = {.fd = fd}};
+    return epoll_ctl(set, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
+}
+
+static int
+make_timer(void)
+{
+    const struct itimerspec every = {.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 1}};
+    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (fd >= 0) {
+        (void)timerfd_settime(fd, 0, &every, NULL);
+    }
+    return fd;
+}
+
+static int
+make_set(struct bb_subscriber *sub)
+{
+    sub->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    sub->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    sub->timer_fd = make_timer();
+    if (sub->epoll_fd < 0 || sub->self_fd < 0 || sub->timer_fd < 0) {
+        return -errno;
+    }
+    int rc = add_to_set(sub->epoll_fd, sub->self_fd);
+    rc = rc < 0 ? rc : add_to_set(sub->epoll_fd, sub->timer_fd);
+    if (rc == 0 && sub->is_registered) {
+        sub->sock_fd = bbi_wake_socket(sub->at, sub->file.index);
+        rc = sub->sock_fd < 0 ? sub->sock_fd : add_to_set(sub->epoll_fd, sub->sock_fd);
+    }
+    return rc;
+}
+
+int
+bb_fd(struct bb_subscriber *sub)
+{
+    if (bbi_is_forked(sub->fork_gen)) {
+        return BB_EFORKED;
+    }
+    if (!sub->is_registered) {
+        return BB_ENOTSUP; /* a tap registers nothing, so nobody can knock */
+    }
+    if (sub->epoll_fd < 0) {
+        int rc = make_set(sub);
+        if (rc < 0) {
+            bbi_loop_close(sub);
+            return rc;
+        }
+        bbi_loop_leave(sub, true);
+    }
+    return sub->epoll_fd;
+}
+
+static void
+drain(int fd)
+{
+    uint64_t v;
+    while (read(fd, &v, sizeof(v)) > 0) {
+    }
+}
+
+void
+bbi_loop_enter(struct bb_subscriber *sub)
+{
+    if (sub->epoll_fd < 0) {
+        return;
+    }
+    if (sub->is_armed) {
+        bbi_wake_disarm(sub->at->bus, sub->file.index);
+        sub->is_armed = false;
+        sub->wakes++;
+    }
+    drain(sub->self_fd);
+    drain(sub->timer_fd);
+    drain(sub->sock_fd);
+}
+
+void
+bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
+{
+    if (sub->epoll_fd < 0) {
+        return;
+    }
+    if (!may_have_more) {
+        (void)bbi_wake_arm(sub->at->bus, sub->file.index, BBI_BELL_SOCKET);
+        sub->is_armed = true;
+        may_have_more = bbi_poll_has_news(sub); /* R5: the look after the bit */
+    }
+    if (may_have_more) {
+        (void)eventfd_write(sub->self_fd, 1);
+    }
+}
+
+static void
+close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
+void
+bbi_loop_close(struct bb_subscriber *sub)
+{
+    if (sub->is_armed && !bbi_is_forked(sub->fork_gen)) {
+        bbi_wake_disarm(sub->at->bus, sub->file.index);
+    }
+    if (sub->sock_fd >= 0 && !bbi_is_forked(sub->fork_gen)) {
+        bbi_wake_socket_remove(sub->at, sub->file.index);
+    }
+    sub->is_armed = false;
+    close_fd(&sub->epoll_fd);
+    close_fd(&sub->sock_fd);
+    close_fd(&sub->self_fd);
+    close_fd(&sub->timer_fd);
+}

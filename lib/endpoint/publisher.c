@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/publisher.c - a ring of our own, and what is written into it.
+ */
+#include "busbar/topic.h"
+#include "lib/endpoint/publisher_impl.h"
+#include "shm/os.h"
+#include "shm/steward.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* What a lane means when the caller says nothing else. */
+struct lane {
+    uint32_t depth, dict_count;
+    uint64_t pay_bytes, text_bytes;
+    enum bbi_policy policy;
+};
+
+static const struct lane LANES[] = {
+    [BB_LANE_DATA] = {32 * 1024, 4096, 8 << 20, 256 * 1024, BBI_EVICT},
+    [BB_LANE_CONTROL] = {4 * 1024, 1024, 1 << 20, 64 * 1024, BBI_BLOCK_EVICT},
+    [BB_LANE_ONESHOT] = {256, 64, 128 * 1024, 8 * 1024, BBI_BLOCK_EVICT},
+};
+enum { LANE_COUNT = (int)(sizeof(LANES) / sizeof(LANES[0])), BLOCK_NS = 100000000 };
+
+static enum bbi_policy
+policy_of(uint32_t policy, const struct lane *lane)
+{
+    switch (policy) {
+    case BB_POLICY_FAIL:
+        return BBI_FAIL;
+    case BB_POLICY_EVICT:
+        return BBI_EVICT;
+    case BB_POLICY_BLOCK_EVICT:
+        return BBI_BLOCK_EVICT;
+    case BB_POLICY_BLOCK_FAIL:
+        return BBI_BLOCK_FAIL;
+    default:
+        return lane->policy;
+    }
+}
+
+static int
+match_topic(const struct bbi_filter_item *item, const void *topic, size_t bytes)
+{
+    return bb_topic_match((const char *)item->bytes, item->len, item->flags, topic, bytes);
+}
+
+/* Membarrier where the kernel does it for us and the caller did not object. */
+static uint32_t
+choose_fence(uint32_t flags)
+{
+    bool full = (flags & BB_PUBLISHER_FENCE) != 0 || bbi_os_membarrier_register() < 0;
+    return full ? BBI_FENCE_FULL : BBI_FENCE_MEMBARRIER;
+}
+
+static int
+register_ring(struct bb_publisher *pub,
+              const struct bbi_ring_shape *shape,
+              uint32_t lane,
+              struct bbi_fault *f)
+{
+    struct bb_endpoint *ep = pub->ep;
+    (void)pthread_mutex_lock(&ep->lock);
+    int rc = bbi_ring_register(&ep->at, shape, lane, &pub->file, f);
+    if (rc == BB_EFULL || rc == BB_ENOSPC) { /* perhaps only since nobody tidied up */
+        (void)bbi_steward_scan(&ep->at, &ep->waker, 0);
+        rc = bbi_ring_register(&ep->at, shape, lane, &pub->file, f);
+    }
+    if (rc == 0) {
+        pub->next = ep->publishers;
+        ep->publishers = pub;
+    }
+    (void)pthread_mutex_unlock(&ep->lock);
+    return rc;
+}
+
+static int
+open_ring(struct bb_publisher *pub, const struct bb_publisher_opts *o, struct bbi_fault *f)
+{
+    struct bbi_ring_map map;
+    if (o->lane >= (uint32_t)LANE_COUNT || o->policy > BB_POLICY_BLOCK_FAIL || o->block_ns < 0) {
+        return bbi_fault_set(f, BB_EINVAL, "publisher",
+                             "lane, policy or block time of the publisher is not one there is");
+    }
+    const struct lane *lane = &LANES[o->lane];
+    const struct bbi_ring_shape shape = {
+        .depth = o->depth != 0 ? o->depth : lane->depth,
+        .pay_bytes = o->bytes != 0 ? o->bytes : lane->pay_bytes,
+        .dict_count = lane->dict_count,
+        .text_bytes = lane->text_bytes,
+        .fence = choose_fence(o->flags),
+    };
+    int rc = register_ring(pub, &shape, o->lane, f);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = bbi_ring_join(pub->file.seg.base, pub->file.seg.bytes, &map);
+    BBI_ASSERT(rc == 0); /* we just made it */
+    bbi_writer_init(&pub->writer, &map);
+    bbi_audience_init(&pub->audience, &pub->ep->at, &pub->writer, pub->file.index, pub->file.key,
+                      match_topic);
+    pub->audience.policy = policy_of(o->policy, lane);
+    pub->audience.block_ns = o->block_ns != 0 ? o->block_ns : BLOCK_NS;
+    return 0;
+}
+
+int
+bb_publisher_open(struct bb_publisher **out,
+                  struct bb_endpoint *ep,
+                  const struct bb_publisher_opts *opts)
+{
+    struct bb_publisher_opts o;
+    struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
+    BBI_OPTS_COPY(o, opts);
+    if (bbi_is_forked(ep->fork_gen)) {
+        f.code = BB_EFORKED;
+        (void)bbi_fault_set(&f, BB_EFORKED, "endpoint", "%s", bb_strerror(BB_EFORKED));
+        return bbi_error_set(o.error, &f);
+    }
+    struct bb_publisher *pub = calloc(1, sizeof(*pub));
+    int rc = BB_ENOMEM;
+    if (pub != NULL) {
+        pub->ep = ep;
+        pub->fork_gen = ep->fork_gen;
+        rc = open_ring(pub, &o, &f);
+    }
+    if (rc < 0) {
+        free(pub);
+        f.code = rc;
+        return bbi_error_set(o.error, &f);
+    }
+    *out = pub;
+    return 0;
+}
+
+static void
+unlink_publisher(struct bb_publisher *pub)
+{
+    for (struct bb_publisher **p = &pub->ep->publishers; *p != NULL; p = &(*p)->next) {
+        if (*p == pub) {
+            *p = pub->next;
+            return;
+        }
+    }
+}
+
+void
+bb_publisher_close(struct bb_publisher *pub)
+{
+    if (pub == NULL) {
+        return;
+    }
+    if (bbi_is_forked(pub->fork_gen)) {
+        unlink_publisher(pub);
+    } else {
+        bbi_audience_flush(&pub->audience);
+        (void)pthread_mutex_lock(&pub->ep->lock);
+        unlink_publisher(pub);
+        bbi_ring_close(&pub->ep->at, &pub->file);
+        (void)pthread_mutex_unlock(&pub->ep->lock);
+        bbi_wake_all(pub->ep->at.bus,
+                     &pub->audience.waker); /* its readers may finish with it now */
+    }
+    bbi_audience_fini(&pub->audience);
+    bbi_topics_free(pub);
+    free(pub);
+}
+
+/* Room for a message of this topic; *out is where its own bytes begin. */
+static int
+claim(struct bb_topic *topic, size_t bytes, unsigned char **out)
+{
+    struct bb_publisher *pub = topic->pub;
+    void *p = NULL;
+    if (bbi_is_forked(pub->fork_gen)) {
+        return BB_EFORKED;
+    }
+    if (BBI_UNLIKELY(pub->loan != NULL)) {
+        return BB_EBUSY;
+    }
+    uint64_t spill = bbi_spill_bytes(topic);
+    if (BBI_UNLIKELY(bytes > pub->writer.map.max_msg)) {
+        return BB_EMSGSIZE;
+    }
+    for (;;) {
+        int rc = bbi_writer_claim(&pub->writer, spill + bytes, &p);
+        if (BBI_LIKELY(rc == 0)) {
+            break;
+        }
+        if (rc == BB_EBUSY) {
+            (void)bb_flush(pub);
+        } else {
+            rc = rc == BB_EAGAIN ? bbi_audience_make_room(&pub->audience, spill + bytes) : rc;
+            if (rc < 0) {
+                return rc;
+            }
+        }
+    }
+    if (BBI_UNLIKELY(spill != 0)) {
+        uint32_t head[2] = {topic->bytes, 0};
+        bbi_fill_racy(p, head, sizeof(head));
+        bbi_fill_racy((unsigned char *)p + sizeof(head), topic->text, topic->bytes);
+    }
+    *out = (unsigned char *)p + spill;
+    return 0;
+}
+
+/* Somebody may have come since the last flush: look before saying that nobody wants it. */
+static void
+add_to_wake(struct bb_topic *topic)
+{
+    struct bbi_audience *aud = &topic->pub->audience;
+    uint64_t any = 0;
+    bbi_topic_refresh(topic);
+    for (int w = 0; w < BBI_SUB_WORDS; w++) {
+        any |= topic->mask.words[w];
+        aud->wake.words[w] |= topic->mask.words[w];
+    }
+    if (any == 0 && bbi_load_relaxed(&aud->at->bus->sub_epoch.v) != aud->epoch) {
+        bbi_audience_look(aud);
+        bbi_topic_refresh(topic);
+        for (int w = 0; w < BBI_SUB_WORDS; w++) {
+            aud->wake.words[w] |= topic->mask.words[w];
+        }
+    }
+}
+
+static void
+commit(struct bb_topic *topic, size_t used, uint32_t attr, int64_t mono_ns)
+{
+    struct bb_publisher *pub = topic->pub;
+    if (mono_ns != 0) {
+        pub->ts = bbi_writer_stamp(&pub->writer, mono_ns, bbi_os_wall_ns);
+        pub->ts_is_fresh = true;
+    } else if (!pub->ts_is_fresh) { /* once a flush: the clock costs more than the message */
+        int64_t now = bbi_os_mono_ns();
+        pub->ts = bbi_writer_stamp(&pub->writer, now, bbi_os_wall_ns);
+        pub->ts_is_fresh = true;
+        bbi_store_relaxed(&pub->writer.map.hdr->beat_ns, (uint64_t)now);
+    }
+    add_to_wake(topic);
+    bbi_writer_commit(&pub->writer, (uint32_t)(bbi_spill_bytes(topic) + used), topic->tag, pub->ts,
+                      attr & BBI_ATTR_MASK);
+    pub->messages++;
+    pub->payload_bytes += used;
+    if ((attr & BB_MORE) == 0) {
+        (void)bb_flush(pub);
+    }
+}
+
+int
+bb_flush(struct bb_publisher *pub)
+{
+    if (bbi_is_forked(pub->fork_gen)) {
+        return BB_EFORKED;
+    }
+    bbi_audience_flush(&pub->audience);
+    pub->ts_is_fresh = false;
+    return 0;
+}
+
+int
+bb_publish(struct bb_topic *topic, const void *data, size_t bytes, uint32_t attr)
+{
+    unsigned char *p;
+    int rc = claim(topic, bytes, &p);
+    if (BBI_UNLIKELY(rc < 0)) {
+        return rc;
+    }
+    bbi_fill_racy(p, data, bytes);
+    commit(topic, bytes, attr, 0);
+    return 0;
+}
+
+int
+bb_publish_to(struct bb_publisher *pub,
+              const char *topic,
+              size_t topic_bytes,
+              const void *data,
+              size_t bytes,
+              uint32_t attr)
+{
+    struct bb_topic *t;
+    int rc = bb_topic_open(&t, pub, topic, topic_bytes);
+    return rc < 0 ? rc : bb_publish(t, data, bytes, attr);
+}
+
+int64_t
+bb_publish_batch(const struct bb_out *msgs, size_t count)
+{
+    struct bb_publisher *pub = count > 0 ? msgs[0].topic->pub : NULL;
+    size_t i = 0;
+    int rc = 0;
+    for (; i < count; i++) {
+        if (msgs[i].topic->pub != pub) {
+            rc = BB_EINVAL;
+            break;
+        }
+        rc = bb_publish(msgs[i].topic, msgs[i].data, msgs[i].bytes, msgs[i].attr | BB_MORE);
+        if (rc < 0) {
+            break;
+        }
+    }
+    if (i > 0) {
+        (void)bb_flush(pub);
+        return (int64_t)i;
+    }
+    return rc;
+}
+
+int
+bb_loan(struct bb_topic *topic, size_t bytes, void **data)
+{
+    unsigned char *p;
+    int rc = claim(topic, bytes, &p);
+    if (rc == 0) {
+        topic->pub->loan = topic;
+        *data = p;
+    }
+    return rc;
+}
+
+int
+bb_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr)
+{
+    return bb_commit_at(topic, used_bytes, attr, 0);
+}
+
+int
+bb_commit_at(struct bb_topic *topic, size_t used_bytes, uint32_t attr, int64_t mono_ns)
+{
+    struct bb_publisher *pub = topic->pub;
+    if (bbi_is_forked(pub->fork_gen)) {
+        return BB_EFORKED;
+    }
+    if (pub->loan != topic || bbi_spill_bytes(topic) + used_bytes > pub->writer.loan_bytes
+        || mono_ns < 0) {
+        return BB_EINVAL;
+    }
+    pub->loan = NULL;
+    commit(topic, used_bytes, attr, mono_ns);
+    return 0;
+}
+
+void
+bb_abort(struct bb_publisher *pub)
+{
+    if (!bbi_is_forked(pub->fork_gen)) {
+        pub->loan = NULL;
+        bbi_writer_abort(&pub->writer);
+    }
+}
+
+size_t
+bb_publisher_max(const struct bb_publisher *pub)
+{
+    return pub->writer.map.max_msg;
+}
+
+uint64_t
+bb_headroom(struct bb_publisher *pub)
+{
+    return bbi_is_forked(pub->fork_gen) ? 0 : bbi_audience_headroom(&pub->audience);
+}
+
+void
+bb_publisher_stats(const struct bb_publisher *pub, struct bb_publisher_stats *out)
+{
+    struct bb_publisher_stats s = {
+        .size = sizeof(s), .messages = pub->messages, .payload_bytes = pub->payload_bytes};
+    if (!bbi_is_forked(pub->fork_gen)) {
+        const struct bbi_ring_counters *c = &pub->writer.map.hdr->counters;
+        s.flushes = bbi_load_relaxed(&c->flushes);
+        s.wakes = bbi_load_relaxed(&c->wakes);
+        s.blocked = bbi_load_relaxed(&c->blocked);
+        s.evicted = bbi_load_relaxed(&c->evicted);
+        s.refused = bbi_load_relaxed(&c->refused);
+    }
+    size_t size = out->size;
+    bbi_opts_copy(out, size < sizeof(s) && size != 0 ? size : sizeof(s), &s, sizeof(s));
+    out->size = size != 0 ? size : sizeof(s);
+}

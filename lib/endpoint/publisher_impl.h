@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/publisher_impl.h - a publisher and its topics.
+ */
+#ifndef BUSBAR_LIB_ENDPOINT_PUBLISHER_IMPL_H
+#define BUSBAR_LIB_ENDPOINT_PUBLISHER_IMPL_H
+
+#include "lib/endpoint/endpoint_impl.h"
+#include "shm/audience.h"
+#include "shm/registry.h"
+
+struct bb_topic {
+    struct bb_publisher *pub;
+    uint32_t tag; /* BBI_TAG_SPILL: the topic leads each payload */
+    uint32_t bytes;
+    uint64_t hash;
+    uint64_t mask_epoch;  /* of the audience when mask was made; 0: never */
+    struct bbi_mask mask; /* who wants it */
+    char text[];
+};
+
+struct bb_publisher {
+    struct bb_endpoint *ep;
+    struct bb_publisher *next;
+    struct bbi_own_file file;
+    struct bbi_writer writer;
+    struct bbi_audience audience;
+    unsigned fork_gen;
+    uint32_t ts; /* of the messages since the last flush */
+    bool ts_is_fresh;
+    struct bb_topic *loan; /* topic of the open loan */
+    uint64_t messages, payload_bytes;
+    struct bb_topic **topics; /* open addressing by hash; a power of two */
+    uint32_t topic_slots, topic_count;
+};
+
+/* bbi_topic_find - the topic of these bytes, made known if it is new. */
+BB_MUST_USE int
+bbi_topic_find(struct bb_publisher *pub, const char *topic, size_t bytes, struct bb_topic **out);
+void bbi_topics_free(struct bb_publisher *pub);
+
+/* bbi_topic_refresh - who wants it, as of the audience's last look. */
+void bbi_topic_refresh(struct bb_topic *topic);
+
+/* A topic that travels in the payload: u32 bytes, u32 zero, the bytes padded to a multiple of 8. */
+enum { BBI_SPILL_HEAD = 8 };
+static inline uint64_t
+bbi_spill_bytes(const struct bb_topic *topic)
+{
+    return topic->tag == BBI_TAG_SPILL ? BBI_SPILL_HEAD + bbi_align_up(topic->bytes, 8) : 0;
+}
+
+#endif

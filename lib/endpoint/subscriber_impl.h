@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/subscriber_impl.h - what the files of this folder share of a subscriber.
+ *
+ *   subscriber.c  open, close, prefixes, statistics        sources.c  rings come, are read, go
+ *   poll.c        gather messages, wait                    members.c  who joined, left, died
+ *   loop.c        the descriptor for event loops
+ */
+#ifndef BUSBAR_LIB_ENDPOINT_SUBSCRIBER_IMPL_H
+#define BUSBAR_LIB_ENDPOINT_SUBSCRIBER_IMPL_H
+
+#include "lib/endpoint/endpoint_impl.h"
+#include "lib/topic/filter_set.h"
+#include "shm/join.h"
+#include "shm/registry.h"
+
+/* A ring that we read. */
+struct bbi_source {
+    struct bbi_source *next;
+    struct bbi_segment seg;
+    struct bbi_reader reader;
+    struct bbi_join join;
+    uint32_t index; /* row of bus.ctl; BBI_RINGS for a ring out of dead/ */
+    uint64_t key;
+    uint32_t member, member_gen;
+    uint32_t tag_capacity;
+    uint32_t refs;   /* messages of the last poll that point into it */
+    bool has_joined; /* has a cursor line */
+    bool has_ended;  /* its publisher closed it or died: drain it, then let go */
+    bool is_drained;
+    uint64_t delivered;
+    uint64_t lost_before; /* to be told with the next message */
+    uint64_t evictions;
+    uint64_t unpublished_bytes; /* passed since the cursor was published */
+    char node[BBI_NAME_BYTES];
+};
+
+/* A member that we told the application of, or will. */
+struct bbi_known {
+    struct bbi_known *next;
+    uint32_t slot, gen, role;
+    int32_t pid;
+    uint32_t ending; /* 0, or the BB_STATUS_ that comes when its last ring is drained */
+    bool is_over;    /* told; kept until its slot has another owner */
+    char name[BBI_NAME_BYTES];
+};
+
+/* A status that waits to be delivered. */
+struct bbi_event {
+    struct bbi_event *next;
+    struct bb_status status;
+    uint64_t node_id;
+    char name[BBI_NAME_BYTES];
+};
+
+/* One message of the last poll. */
+struct bbi_given {
+    struct bbi_source *source; /* NULL: a status */
+    uint64_t pos, seq;
+    const void *data;
+    struct bb_status status;
+    char node[BBI_NAME_BYTES];
+};
+
+enum { BBI_HELD = 64 }; /* messages that bb_dispatch() polls at once */
+
+struct bb_subscriber {
+    struct bbi_attach *at;
+    struct bb_endpoint *ep; /* NULL: a tap */
+    struct bb_subscriber *next;
+    unsigned fork_gen;
+    uint32_t flags; /* BB_SUBSCRIBER_... */
+    uint32_t start, start_count, wait_mode;
+    int64_t period_ns;
+    bool is_copying;
+    bool is_registered;
+    struct bbi_own_file file; /* cursors; not of a tap */
+    struct bbi_filter_set filters;
+    unsigned char *filter_buf;
+
+    struct bbi_source *sources;
+    struct bbi_source *turn; /* where the next sweep begins */
+    struct bbi_known *known;
+    struct bbi_event *events, **events_end;
+    uint64_t past_keys[BBI_RINGS]; /* by row: the ring that we are done with, or put aside */
+    uint64_t member_epoch;        /* at the last discovery */
+    bool must_discover;
+    bool is_started;       /* the first discovery is over: rings are new from now on */
+    const char *dead_node; /* a tap on what this node left behind; owned */
+
+    struct bbi_given *given;
+    size_t given_count, given_capacity;
+    struct bb_msg held[BBI_HELD]; /* polled, and not handed out since a callback stopped */
+    uint32_t held_at, held_count;
+    unsigned char *arena; /* copies of the last poll */
+    size_t arena_used, arena_capacity;
+
+    uint64_t delivered, filtered, lost, messages, evicted; /* of rings that went */
+    uint64_t unreadable, wakes, rings, missed;
+    int64_t kept_house_ns;
+    uint32_t polls;
+    uint32_t ping;
+
+    int epoll_fd, sock_fd, self_fd, timer_fd; /* -1 until bb_fd() */
+    bool is_armed;
+};
+
+/* subscriber.c */
+struct bb_subscriber *bbi_subscriber_new(struct bbi_attach *at);
+void bbi_subscriber_free(struct bb_subscriber *sub);
+int bbi_subscriber_first_prefixes(struct bb_subscriber *sub,
+                                  const char *const *prefixes,
+                                  const size_t *bytes,
+                                  size_t count,
+                                  uint32_t flags);
+
+/* sources.c */
+void bbi_sources_discover(struct bb_subscriber *sub);
+void bbi_sources_match_all(struct bb_subscriber *sub); /* prefixes changed */
+void bbi_source_end(struct bbi_source *src); /* no more will come: what is there is still read */
+void bbi_sources_drop_ended(struct bb_subscriber *sub, bool all);
+void bbi_source_publish_cursor(struct bb_subscriber *sub, struct bbi_source *src, bool now);
+int bbi_source_learn_tags(struct bb_subscriber *sub, struct bbi_source *src, uint32_t tag);
+int bbi_sources_open_row(struct bb_subscriber *sub,
+                         uint32_t index); /* a row whose publisher is gone: 1 or 0 */
+int bbi_sources_open_dead(struct bb_subscriber *sub, const char *node);
+
+/* members.c */
+void bbi_members_discover(struct bb_subscriber *sub);
+struct bbi_known *bbi_members_learn(struct bb_subscriber *sub, uint32_t slot, uint32_t gen);
+void bbi_members_finish(struct bb_subscriber *sub);        /* who has no ring left is told of */
+void bbi_members_look_for_dead(struct bb_subscriber *sub); /* without a steward's help */
+void bbi_members_free(struct bb_subscriber *sub);
+void bbi_event_add(struct bb_subscriber *sub,
+                   uint32_t kind,
+                   const char *name,
+                   uint64_t id,
+                   uint32_t role,
+                   int64_t pid,
+                   uint64_t count);
+
+/* poll.c */
+bool bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t bytes);
+bool bbi_poll_has_news(struct bb_subscriber *sub); /* something may be readable; R5 when armed */
+void bbi_poll_settle_given(struct bb_subscriber *sub, int *overwritten);
+
+/* loop.c */
+void bbi_loop_enter(struct bb_subscriber *sub);
+void bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more);
+void bbi_loop_close(struct bb_subscriber *sub);
+
+#endif

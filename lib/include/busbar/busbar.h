@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * busbar/busbar.h - the whole public API of busbar.
+ *
+ * status.h    codes and their text
+ * endpoint.h  attach, publish, subscribe
+ * value.h     typed values and events: build in place, read in place, text, JSON
+ * topic.h     how prefixes match topics
+ * inspect.h   look at a bus without attaching
+ */
+#ifndef BUSBAR_BUSBAR_H
+#define BUSBAR_BUSBAR_H
+
+#include <busbar/endpoint.h>
+#include <busbar/inspect.h>
+#include <busbar/status.h>
+#include <busbar/topic.h>
+#include <busbar/value.h>
+
+#endif

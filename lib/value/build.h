@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/value/build.h - what the builder's files share.
+ *
+ * Used by    build, event.
+ *
+ * The builder's `depth` holds three things, so that they are known also while measuring, without a buffer:
+ *   bits 0..15   containers that are open
+ *   bits 16..30  floor: of these, how many the caller may not close, as they belong to an event
+ *   bit 31       the event's metadata has begun
+ */
+#ifndef BUSBAR_LIB_VALUE_BUILD_H
+#define BUSBAR_LIB_VALUE_BUILD_H
+
+#include "lib/value/native.h"
+
+#define BBI_BUILD_DEPTH UINT32_C(0xffff)
+#define BBI_BUILD_META  (UINT32_C(1) << 31)
+
+static inline uint32_t
+bbi_build_depth(const struct bb_builder *b)
+{
+    return b->depth & BBI_BUILD_DEPTH;
+}
+
+static inline uint32_t
+bbi_build_floor(const struct bb_builder *b)
+{
+    return b->depth >> 16 & 0x7fff;
+}
+
+static inline void
+bbi_build_set_event(struct bb_builder *b, uint32_t floor, uint32_t meta)
+{
+    b->depth = bbi_build_depth(b) | floor << 16 | meta;
+}
+
+/* The first error sticks. */
+static inline void
+bbi_build_fail(struct bb_builder *b, int err)
+{
+    if (b->err == 0) {
+        b->err = err;
+    }
+}
+
+void bbi_build_open(struct bb_builder *b, enum bb_type type);
+void bbi_build_close(struct bb_builder *b);
+
+/* bbi_build_children - values in the innermost open container so far; call it only while err is 0. */
+uint32_t bbi_build_children(const struct bb_builder *b);
+
+#endif

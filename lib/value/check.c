@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The idea: the walk checks bounds, types, lengths and nesting; here each value is checked to have the one
+ * form that is canonical, and each element of a set or key of a table to come after the one before.
+ */
+#include "lib/value/walk.h"
+
+/* All bits of the head beyond length and type that this type may use. */
+static bool
+is_head_canonical(uint64_t head)
+{
+    uint32_t a = bbi_head_a(head);
+    uint32_t b = bbi_head_b(head);
+    switch (bbi_head_type(head)) {
+    case BB_BOOLEAN:
+        return a <= 1 && b == 0;
+    case BB_SUBNET:
+        return a <= 128 && b == 0;
+    case BB_PORT:
+        return a <= BB_PROTO_ICMP;
+    default:
+        return a == 0 && b == 0;
+    }
+}
+
+static bool
+is_subnet_masked(uint64_t head, const unsigned char *p)
+{
+    unsigned char net[16];
+    unsigned char masked[16];
+    memcpy(net, p + BBI_HEAD_BYTES, sizeof(net));
+    memcpy(masked, net, sizeof(masked));
+    bbi_mask_ip(masked, bbi_head_a(head));
+    return memcmp(net, masked, sizeof(net)) == 0;
+}
+
+/* padding_bytes: what of it is inside the window. */
+static bool
+is_padding_zero(const unsigned char *padding, size_t padding_bytes)
+{
+    unsigned char any = 0;
+    for (size_t i = 0; i < padding_bytes; i++) {
+        any |= padding[i];
+    }
+    return any == 0;
+}
+
+static bool
+is_leaf_canonical(const struct bbi_walk *w)
+{
+    const unsigned char *end = w->value + bbi_head_bytes(w->head);
+    return is_head_canonical(w->head) && is_padding_zero(end, (size_t)(w->p - end))
+           && (w->type != BB_SUBNET || is_subnet_masked(w->head, w->value));
+}
+
+/* Elements of sets and keys of tables rise. */
+static bool
+is_in_order(struct bbi_walk *w)
+{
+    struct bbi_walk_frame *set = w->parent;
+    if (set == NULL || set->type == BB_VECTOR || (set->type == BB_TABLE && set->done % 2 == 0)) {
+        return true;
+    }
+    const unsigned char *before = set->key;
+    set->key = w->value;
+    return before == NULL
+           || bbi_compare(before, (size_t)(set->end - before), w->value,
+                          (size_t)(set->end - w->value))
+                  < 0;
+}
+
+int
+bbi_check(const unsigned char *p, size_t window)
+{
+    struct bbi_walk w;
+    uint32_t deepest = 0;
+    int step;
+    bbi_walk_init(&w, p, window);
+    while ((step = bbi_walk_next(&w)) > 0) {
+        if (step == BBI_WALK_LEAVE) {
+            continue;
+        }
+        deepest = w.depth > deepest ? w.depth : deepest;
+        bool ok = step == BBI_WALK_LEAF
+                      ? is_leaf_canonical(&w)
+                      : is_head_canonical(w.head) && bbi_get64(w.value + BBI_HEAD_BYTES) >> 32 == 0;
+        if (!ok || !is_in_order(&w)) {
+            return BB_ECORRUPT;
+        }
+    }
+    return step < 0 ? step : (int)deepest;
+}
+
+int
+bb_value_check(const struct bb_value *v)
+{
+    int depth = bbi_check(v->p, v->bytes);
+    return depth < 0 ? depth : 0;
+}
