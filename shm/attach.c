@@ -58,7 +58,7 @@ open_lock(struct bbi_attach *at, bool may_make, struct bbi_fault *f)
     return rc == -ENOENT
                ? bbi_fault_set(f, BB_ENOBUS, at->place.path, "there is no bus '%s'", at->place.path)
                : bbi_fault_set(f, rc, at->place.path, "cannot open '%s/lock': %s", at->place.path,
-                               strerror(-rc));
+                               bbi_errno_text(-rc));
 }
 
 static int
@@ -128,7 +128,7 @@ begin_generation(struct bbi_attach *at, struct bbi_fault *f)
     if (rc < 0) {
         return bbi_fault_set(f, rc, at->place.path,
                              "cannot make bus '%s': its control file needs %zu bytes: %s",
-                             at->place.path, sizeof(struct bbi_bus), strerror(-rc));
+                             at->place.path, sizeof(struct bbi_bus), bbi_errno_text(-rc));
     }
     struct bbi_bus *bus = seg.base;
     bbi_segment_ident(&bus->ident, BBI_FILE_BUS, sizeof(struct bbi_bus));
@@ -141,7 +141,7 @@ begin_generation(struct bbi_attach *at, struct bbi_fault *f)
     if (rc < 0) {
         bbi_segment_close(&seg);
         return bbi_fault_set(f, rc, at->place.path, "cannot name '%s/bus.ctl': %s", at->place.path,
-                             strerror(-rc));
+                             bbi_errno_text(-rc));
     }
     at->seg = seg;
     at->bus = bus;
@@ -215,7 +215,7 @@ bbi_attach_open(struct bbi_attach *at, const struct bbi_attach_opts *o, struct b
         }
         uint16_t jitter;
         bbi_os_random(&jitter, sizeof(jitter));
-        bbi_os_sleep_ns(BACK_OFF_NS + jitter * 64);
+        bbi_os_sleep_ns(BACK_OFF_NS + (int64_t)jitter * 64);
         rc = 0;
     }
     if (rc < 0) {

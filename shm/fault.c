@@ -2,6 +2,7 @@
 #include "shm/fault.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int
 bbi_fault_set(struct bbi_fault *f, int code, const char *name, const char *format, ...)
@@ -26,4 +27,11 @@ bbi_fault_owner(struct bbi_fault *f, int64_t pid, int64_t uid)
         f->pid = pid;
         f->uid = uid;
     }
+}
+
+const char *
+bbi_errno_text(int error)
+{
+    const char *text = strerrordesc_np(error);
+    return text != NULL ? text : "unknown error";
 }

@@ -19,6 +19,9 @@ struct bbi_fault {
 int bbi_fault_set(struct bbi_fault *f, int code, const char *name, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* bbi_errno_text - the C library's words for an errno; any thread. */
+const char *bbi_errno_text(int error);
+
 /* bbi_fault_owner - adds who holds or owns the thing. */
 void bbi_fault_owner(struct bbi_fault *f, int64_t pid, int64_t uid);
 

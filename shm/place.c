@@ -61,13 +61,13 @@ make_dir(const char *path, const char *group, struct bbi_fault *f)
         rc = -errno;
         return rc == -EEXIST ? 0
                              : bbi_fault_set(f, rc, path, "cannot make directory '%s': %s", path,
-                                             strerror(-rc));
+                                             bbi_errno_text(-rc));
     }
     if (group != NULL && (chown(path, (uid_t)-1, gid) != 0 || chmod(path, 02770) != 0)) {
         rc = -errno;
         (void)rmdir(path);
         return bbi_fault_set(f, rc, path, "cannot give '%s' to group '%s': %s", path, group,
-                             strerror(-rc));
+                             bbi_errno_text(-rc));
     }
     return 0;
 }
@@ -97,7 +97,7 @@ open_dir(const char *path, bool must_own, struct bbi_fault *f)
         return rc == BB_EACCES ? no_access(path, f)
                : rc == -ENOENT ? bbi_fault_set(f, BB_ENOBUS, path, "there is no bus '%s'", path)
                                : bbi_fault_set(f, rc, path, "cannot open directory '%s': %s", path,
-                                               strerror(-rc));
+                                               bbi_errno_text(-rc));
     }
     if (fstat(fd, &st) == 0
         && ((must_own && st.st_uid != geteuid())

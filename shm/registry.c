@@ -82,7 +82,7 @@ say_no_file(
         fstatvfs(at->place.dir_fd, &vfs) == 0 ? (uint64_t)vfs.f_bavail * vfs.f_frsize : 0;
     if (rc != BB_ENOSPC) {
         return bbi_fault_set(f, rc, at->place.path, "cannot make a %s on bus '%s': %s", what,
-                             at->place.path, strerror(-rc));
+                             at->place.path, bbi_errno_text(-rc));
     }
     return bbi_fault_set(
         f, rc, at->place.path,

@@ -27,14 +27,14 @@ BB_MUST_USE int bbi_ring_register(struct bbi_attach *at,
                                   struct bbi_own_file *out,
                                   struct bbi_fault *f);
 /* bbi_ring_close - no more messages; the file stays for its readers until the steward buries it. */
-void bbi_ring_close(struct bbi_attach *at, struct bbi_own_file *ring);
+void bbi_ring_close(struct bbi_attach *at, struct bbi_own_file *own);
 
 /* bbi_sub_register - cursors of our own.  Nobody looks at them before the first join. */
 BB_MUST_USE int bbi_sub_register(struct bbi_attach *at,
                                  uint32_t flags,
                                  struct bbi_own_file *out,
                                  struct bbi_fault *f);
-void bbi_sub_close(struct bbi_attach *at, struct bbi_own_file *sub);
+void bbi_sub_close(struct bbi_attach *at, struct bbi_own_file *own);
 
 /* A row as one look saw it. */
 struct bbi_row {

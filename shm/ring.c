@@ -31,7 +31,7 @@ bbi_ring_footprint(const struct bbi_ring_shape *s, struct bbi_ring_geom *g)
         .align_bytes = BBI_PAYLOAD_ALIGN,
     };
     /* At least 16 KiB a step, so that readers do not miss the watermark's line all the time; at most C/16. */
-    g->quantum = bbi_min_u64(bbi_max_u64(s->pay_bytes / 64, 16 * 1024), s->pay_bytes / 16);
+    g->quantum = bbi_min_u64(bbi_max_u64(s->pay_bytes / 64, UINT64_C(16384)), s->pay_bytes / 16);
     uint64_t off = bbi_align_up(sizeof(struct bbi_ring), BBI_PAGE_BYTES);
     g->dict_off = off;
     off = bbi_align_up(off + g->dict_count * sizeof(struct bbi_dict_entry), BBI_LINE_BYTES);

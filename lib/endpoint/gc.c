@@ -65,13 +65,13 @@ open_bus(struct bbi_attach *at, const struct bb_gc_opts *o, bool *is_alone, stru
 
 /* Rows whose owners are gone, as the steward finds them: their files count too. */
 static int
-tidy_living(struct bbi_attach *at, const struct gc *gc, unsigned flags)
+tidy_living(struct bbi_attach *at, struct gc *gc, unsigned flags)
 {
     struct bbi_waker waker = {.sock_fd = -1, .dir_fd = at->place.dir_fd};
-    int n = bbi_debris_orphans(at, flags, pass_on, (void *)(uintptr_t)gc);
+    int n = bbi_debris_orphans(at, flags, pass_on, gc);
     if ((flags & BBI_DEBRIS_DRY_RUN) == 0) {
         (void)bbi_steward_scan(at, &waker, 0);
-        n += bbi_debris_orphans(at, flags, pass_on, (void *)(uintptr_t)gc);
+        n += bbi_debris_orphans(at, flags, pass_on, gc);
     }
     if (waker.sock_fd >= 0) {
         (void)close(waker.sock_fd);

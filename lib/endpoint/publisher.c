@@ -17,9 +17,9 @@ struct lane {
 };
 
 static const struct lane LANES[] = {
-    [BB_LANE_DATA] = {32 * 1024, 4096, 8 << 20, 256 * 1024, BBI_EVICT},
-    [BB_LANE_CONTROL] = {4 * 1024, 1024, 1 << 20, 64 * 1024, BBI_BLOCK_EVICT},
-    [BB_LANE_ONESHOT] = {256, 64, 128 * 1024, 8 * 1024, BBI_BLOCK_EVICT},
+    [BB_LANE_DATA] = {32 * 1024, 4096, UINT64_C(8) << 20, UINT64_C(256) << 10, BBI_EVICT},
+    [BB_LANE_CONTROL] = {4 * 1024, 1024, UINT64_C(1) << 20, UINT64_C(64) << 10, BBI_BLOCK_EVICT},
+    [BB_LANE_ONESHOT] = {256, 64, UINT64_C(128) << 10, UINT64_C(8) << 10, BBI_BLOCK_EVICT},
 };
 enum { LANE_COUNT = (int)(sizeof(LANES) / sizeof(LANES[0])), BLOCK_NS = 100000000 };
 

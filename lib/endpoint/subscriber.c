@@ -124,7 +124,7 @@ void
 bbi_subscriber_free(struct bb_subscriber *sub)
 {
     bbi_members_free(sub);
-    free((void *)(uintptr_t)sub->dead_node);
+    free(sub->dead_node);
     free(sub->filter_buf);
     free(sub->given);
     free(sub->arena);

@@ -83,10 +83,10 @@ struct bb_subscriber {
     struct bbi_known *known;
     struct bbi_event *events, **events_end;
     uint64_t past_keys[BBI_RINGS]; /* by row: the ring that we are done with, or put aside */
-    uint64_t member_epoch;        /* at the last discovery */
+    uint64_t member_epoch;         /* at the last discovery */
     bool must_discover;
-    bool is_started;       /* the first discovery is over: rings are new from now on */
-    const char *dead_node; /* a tap on what this node left behind; owned */
+    bool is_started; /* the first discovery is over: rings are new from now on */
+    char *dead_node; /* a tap on what this node left behind; owned */
 
     struct bbi_given *given;
     size_t given_count, given_capacity;

@@ -43,7 +43,8 @@ BB_API int bb_topic_match(
 BB_API int bb_topic_is_reserved(const char *topic, size_t topic_bytes);
 
 /*
- * bb_topic_join - left and right with one `/` between as Broker joins them; strips one trailing `/`.
+ * bb_topic_join - left and right with one `/` between, as Broker joins them: one `/` at the end of left and
+ * one at the end of the result are dropped, so `a/` and `b/` give `a/b`.
  *
  * Returns   bytes of the joined topic (not NUL-terminated); BB_EMSGSIZE if it is longer than cap.
  */

@@ -75,7 +75,13 @@ struct bb_builder {
 
 BB_API void bb_build_init(struct bb_builder *b, void *buf, size_t cap_bytes);
 
-/* bb_build_end - bytes written, or the first error; BB_EINVAL if a container is still open. */
+/*
+ * bb_build_end - bytes written, padding of the last value included, or the first error.
+ *
+ * Returns   bytes; BB_EINVAL a container is still open or nests too deep; BB_EEXIST a duplicate in a set or
+ *           table; BB_EMSGSIZE the buffer was too small or only measured: need_bytes says what is needed.
+ *           A value has at most 4 GiB.
+ */
 BB_MUST_USE BB_API int64_t bb_build_end(struct bb_builder *b);
 
 BB_API void bb_put_none(struct bb_builder *b);
@@ -85,7 +91,7 @@ BB_API void bb_put_integer(struct bb_builder *b, int64_t v);
 BB_API void bb_put_real(struct bb_builder *b, double v);
 BB_API void bb_put_string(struct bb_builder *b, const char *s, size_t bytes);
 BB_API void bb_put_address(struct bb_builder *b, const uint8_t ip[16]); /* IPv4 as ::ffff:a.b.c.d */
-/* The host bits are cleared.  An impossible length gives ::/0, as Broker does. */
+/* prefix_bits: 0..32 for IPv4, 0..128 for IPv6.  Host bits are cleared; an impossible length gives ::/0. */
 BB_API void bb_put_subnet(struct bb_builder *b, const uint8_t ip[16], uint32_t prefix_bits);
 BB_API void bb_put_port(struct bb_builder *b, uint16_t number, enum bb_protocol protocol);
 BB_API void bb_put_timestamp(struct bb_builder *b, int64_t wall_ns);
@@ -117,7 +123,10 @@ struct bb_iter {
     uint32_t left; /* values still to come; a table counts keys and values */
 };
 
-/* bb_value_open - the value at the start of data; BB_ECORRUPT if its head does not fit. */
+/*
+ * bb_value_open - the value at the start of data; its window ends where the next value begins.
+ * BB_ECORRUPT if it does not fit into bytes.  The last padding of a message may be missing.
+ */
 BB_MUST_USE BB_API int bb_value_open(struct bb_value *out, const void *data, size_t bytes);
 
 /* bb_value_check - walks the whole value: bounds, types, order, padding.  0 or BB_ECORRUPT. */
@@ -145,14 +154,20 @@ BB_MUST_USE BB_API int64_t bb_iter_open(struct bb_iter *it, const struct bb_valu
 /* bb_iter_next - 0 and the next value, BB_EEND after the last, BB_ECORRUPT. */
 BB_MUST_USE BB_API int bb_iter_next(struct bb_iter *it, struct bb_value *out);
 
-/* bb_value_compare - Broker's order: type first, then the value.  <0, 0, >0; unreadable bytes compare as none. */
+/*
+ * bb_value_compare - Broker's order: type first, then the value.  <0, 0, >0.
+ *
+ * Reals are in IEEE's total order (-0 before 0, NaN at the ends), since equal values are equal bytes.
+ * Unreadable bytes compare as none.
+ */
 BB_API int bb_value_compare(const struct bb_value *a, const struct bb_value *b);
 
 /*
  * bb_value_text, bb_value_json - the text form (`10.0.0.1`, `80/tcp`, `{a, b}`) and JSON v1.
  *
  * Like snprintf: writes at most cap bytes with a NUL when cap > 0, returns the bytes that the whole form
- * has (without NUL), or a status.
+ * has (without NUL), or a status.  JSON is always legal: a byte that is not UTF-8 becomes \u00XX,
+ * infinities and NaN become the strings "inf", "-inf", "nan".
  */
 BB_MUST_USE BB_API int64_t bb_value_text(const struct bb_value *v, char *out, size_t cap);
 BB_MUST_USE BB_API int64_t bb_value_json(const struct bb_value *v, char *out, size_t cap);
@@ -166,6 +181,8 @@ BB_MUST_USE BB_API int64_t bb_value_json(const struct bb_value *v, char *out, si
  *   bb_event_begin(&b, "scan_seen", 9); bb_put_address(&b, ip); bb_put_count(&b, 3);
  *   bb_event_meta(&b, 1);               bb_put_timestamp(&b, t);      any number of times, after the arguments
  *   bb_event_end(&b);
+ *
+ * An event is not begun inside an event; each metadata id has exactly one value.
  */
 enum { BB_META_NETWORK_TIME = 1, BB_META_USER = 200 };
 
