@@ -149,15 +149,17 @@ has_rings(const struct bb_subscriber *sub, const struct bbi_known *k)
     return false;
 }
 
-void
+bool
 bbi_members_finish(struct bb_subscriber *sub)
 {
+    bool is_waiting = false;
     for (struct bbi_known **p = &sub->known; *p != NULL;) {
         struct bbi_known *k = *p;
         if (k->ending != 0 && !k->is_over && !has_rings(sub, k)) {
             tell(sub, k, k->ending);
             k->is_over = true;
         }
+        is_waiting = is_waiting || (k->ending != 0 && !k->is_over);
         /* Kept while the slot still names it, so that it is not told of again. */
         if (k->is_over && bbi_load_acquire(&sub->at->bus->members[k->slot].gen) != k->gen) {
             *p = k->next;
@@ -166,6 +168,7 @@ bbi_members_finish(struct bb_subscriber *sub)
             p = &k->next;
         }
     }
+    return is_waiting;
 }
 
 void
@@ -175,12 +178,13 @@ bbi_members_look_for_dead(struct bb_subscriber *sub)
         if (k->ending == 0 && !bbi_is_alive(sub->at, BBI_LOCK_MEMBER + k->slot)) {
             struct bbi_member_view v;
             bool same = bbi_member_read(&sub->at->bus->members[k->slot], &v) && v.gen == k->gen;
+            sub->must_finish = true;
             k->ending = same && v.state == BBI_MEMBER_LEFT ? BB_STATUS_LEFT : BB_STATUS_DIED;
         }
     }
     for (struct bbi_source *s = sub->sources; s != NULL; s = s->next) {
         if (!s->has_ended && !bbi_is_alive(sub->at, BBI_LOCK_RING + s->index)) {
-            bbi_source_end(s);
+            bbi_source_end(sub, s);
         }
     }
 }

@@ -239,7 +239,7 @@ corrupt(struct bb_subscriber *sub, struct bbi_source *src)
         sub->past_keys[src->index] = src->key;
     }
     sub->unreadable++;
-    src->has_ended = true; /* the others go on */
+    bbi_source_end(sub, src); /* the others go on */
     src->is_drained = true;
 }
 
@@ -456,8 +456,10 @@ discover(struct bb_subscriber *sub)
     if (sub->dead_node == NULL) {
         bbi_sources_discover(sub);
     }
-    bbi_sources_drop_ended(sub, false);
-    bbi_members_finish(sub);
+    if (sub->must_finish) {
+        sub->must_finish = bbi_sources_drop_ended(sub, false);
+        sub->must_finish = bbi_members_finish(sub) || sub->must_finish;
+    }
 }
 
 /* ---- waiting ---- */

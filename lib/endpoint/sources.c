@@ -235,7 +235,9 @@ attach_row(struct bb_subscriber *sub, uint32_t index, const struct bbi_row *row)
     (void)bbi_members_learn(sub, row->member,
                             row->member_gen); /* joined comes before its messages */
     begin(sub, src, index);
-    src->has_ended = row->state == BBI_ENTRY_CLOSED;
+    if (row->state == BBI_ENTRY_CLOSED) {
+        bbi_source_end(sub, src);
+    }
     add_source(sub, src);
 }
 
@@ -254,7 +256,7 @@ look_at_row(struct bb_subscriber *sub, uint32_t index)
     bool there = bbi_row_read(&sub->at->bus->rings[index], &row);
     if (src != NULL) {
         if (!there || row.key != src->key || row.state == BBI_ENTRY_CLOSED) {
-            bbi_source_end(src);
+            bbi_source_end(sub, src);
         }
         sub->must_discover = sub->must_discover || (there && row.key != src->key);
         return; /* the row's next ring waits until this one is drained */
@@ -273,6 +275,7 @@ bbi_sources_discover(struct bb_subscriber *sub)
     }
     sub->member_epoch = epoch;
     sub->must_discover = false;
+    sub->must_finish = true;
     bbi_members_discover(sub);
     for (uint32_t i = 0; i < BBI_RINGS; i++) {
         if (bbi_load_relaxed(&sub->at->bus->rings[i].gen) != 0) {
@@ -311,7 +314,7 @@ open_dead(const char *file, void *user)
         return 0;
     }
     bbi_reader_seek(&src->reader, first_seek(d->sub), d->sub->start_count);
-    src->has_ended = true;
+    bbi_source_end(d->sub, src);
     add_source(d->sub, src);
     d->found++;
     return 0;
@@ -339,7 +342,7 @@ bbi_sources_open_row(struct bb_subscriber *sub, uint32_t index)
         return 0;
     }
     bbi_reader_seek(&src->reader, first_seek(sub), sub->start_count);
-    src->has_ended = true;
+    bbi_source_end(sub, src);
     add_source(sub, src);
     return 1;
 }
@@ -347,10 +350,11 @@ bbi_sources_open_row(struct bb_subscriber *sub, uint32_t index)
 /* ---- going ---- */
 
 void
-bbi_source_end(struct bbi_source *src)
+bbi_source_end(struct bb_subscriber *sub, struct bbi_source *src)
 {
     if (!src->has_ended) {
         src->has_ended = true;
+        sub->must_finish = true;
         src->is_drained = false; /* its last messages may have come since we looked */
     }
 }
@@ -364,12 +368,14 @@ count_into_totals(struct bb_subscriber *sub, const struct bbi_source *s)
     sub->lost += s->reader.lost;
 }
 
-void
+bool
 bbi_sources_drop_ended(struct bb_subscriber *sub, bool all)
 {
+    bool is_draining = false;
     for (struct bbi_source **p = &sub->sources; *p != NULL;) {
         struct bbi_source *s = *p;
         if (!all && !(s->has_ended && s->is_drained && s->refs == 0)) {
+            is_draining = is_draining || s->has_ended;
             p = &s->next;
             continue;
         }
@@ -389,4 +395,5 @@ bbi_sources_drop_ended(struct bb_subscriber *sub, bool all)
         sub->rings--;
         free_source(s);
     }
+    return is_draining;
 }

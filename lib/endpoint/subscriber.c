@@ -251,7 +251,7 @@ bb_subscriber_close(struct bb_subscriber *sub)
         int overwritten = 0;
         bbi_poll_settle_given(sub, &overwritten);
     }
-    bbi_sources_drop_ended(sub, true);
+    (void)bbi_sources_drop_ended(sub, true);
     bbi_loop_close(sub);
     if (sub->is_registered) {
         if (!forked) {

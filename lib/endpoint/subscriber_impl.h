@@ -85,8 +85,9 @@ struct bb_subscriber {
     uint64_t past_keys[BBI_RINGS]; /* by row: the ring that we are done with, or put aside */
     uint64_t member_epoch;         /* at the last discovery */
     bool must_discover;
-    bool is_started; /* the first discovery is over: rings are new from now on */
-    char *dead_node; /* a tap on what this node left behind; owned */
+    bool must_finish; /* a ring or a member ended: drop what is drained, tell who went */
+    bool is_started;  /* the first discovery is over: rings are new from now on */
+    char *dead_node;  /* a tap on what this node left behind; owned */
 
     struct bbi_given *given;
     size_t given_count, given_capacity;
@@ -117,8 +118,10 @@ int bbi_subscriber_first_prefixes(struct bb_subscriber *sub,
 /* sources.c */
 void bbi_sources_discover(struct bb_subscriber *sub);
 void bbi_sources_match_all(struct bb_subscriber *sub); /* prefixes changed */
-void bbi_source_end(struct bbi_source *src); /* no more will come: what is there is still read */
-void bbi_sources_drop_ended(struct bb_subscriber *sub, bool all);
+void bbi_source_end(struct bb_subscriber *sub,
+                    struct bbi_source *src); /* no more will come: what is there is still read */
+bool bbi_sources_drop_ended(struct bb_subscriber *sub,
+                            bool all); /* true: some are still being drained */
 void bbi_source_publish_cursor(struct bb_subscriber *sub, struct bbi_source *src, bool now);
 int bbi_source_learn_tags(struct bb_subscriber *sub, struct bbi_source *src, uint32_t tag);
 int bbi_sources_open_row(struct bb_subscriber *sub,
@@ -128,7 +131,8 @@ int bbi_sources_open_dead(struct bb_subscriber *sub, const char *node);
 /* members.c */
 void bbi_members_discover(struct bb_subscriber *sub);
 struct bbi_known *bbi_members_learn(struct bb_subscriber *sub, uint32_t slot, uint32_t gen);
-void bbi_members_finish(struct bb_subscriber *sub);        /* who has no ring left is told of */
+bool bbi_members_finish(
+    struct bb_subscriber *sub); /* who has no ring left is told of; true: some have */
 void bbi_members_look_for_dead(struct bb_subscriber *sub); /* without a steward's help */
 void bbi_members_free(struct bb_subscriber *sub);
 void bbi_event_add(struct bb_subscriber *sub,
