@@ -291,7 +291,7 @@ fill_slot(struct bbi_attach *at, uint32_t role)
     struct bbi_member *m = &at->bus->members[at->member];
     uint32_t old = bbi_load_relaxed(&m->state); /* ours since we hold its byte */
     bbi_store_relaxed(&m->prev_end, old == BBI_MEMBER_LEFT ? BBI_MEMBER_LEFT : BBI_MEMBER_DIED);
-    bbi_store_release(&m->state, BBI_MEMBER_FREE);
+    bbi_store_release(&m->state, BBI_MEMBER_FREE); /* R8: who reads the old one sees it go */
     at->member_gen = bbi_load_relaxed(&m->gen) + 1;
     bbi_store_relaxed(&m->gen, at->member_gen);
     bbi_store_relaxed(&m->role, role);

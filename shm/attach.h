@@ -2,8 +2,9 @@
 /*
  * shm/attach.h - be present on a bus: locks, bus.ctl, generations, one member slot.
  *
- * Alive      = some process holds the OFD lock on that byte of `lock`.  Nothing else decides: not a pid,
- *            not a heartbeat, not a clock.
+ * Alive      = some process holds the OFD write lock on that byte of `lock`.  Nothing else decides: not a
+ *            pid, not a heartbeat, not a clock.  Who tidies a row up holds a read lock on its byte, so a
+ *            steward that is stopped there does not make the dead look alive.
  * Presence   every member holds byte 0 shared.  Who gets it exclusively is alone: it begins a new
  *            generation, removes what older ones left, and then shares the lock.
  * Death      at any point the kernel frees the locks; the next one finds free bytes and old rows.

@@ -11,6 +11,7 @@
 #include "shm/registry.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SLICE_NS = 10000000 };
 
@@ -142,7 +143,12 @@ read_join(struct bbi_audience *aud, struct bbi_listener *l)
     aud->reliable += l->join_gen == 0;
     l->join_gen = gen;
     uint64_t cursor = clamp_cursor(aud, bbi_load_acquire(&line->cursor), aud->writer->map.depth);
-    l->cursor = is_intact(aud->writer, cursor) ? cursor : bbi_max_u64(cursor, l->floor);
+    if (!is_intact(aud->writer,
+                   cursor)) { /* what is gone cannot be protected: the reader finds out by laps */
+        cursor = bbi_max_u64(cursor, l->floor);
+        cursor = is_intact(aud->writer, cursor) ? cursor : aud->tail_before;
+    }
+    l->cursor = cursor;
     BBI_HOOK("audience:joined");
 }
 
@@ -168,7 +174,7 @@ refresh_limits(struct bbi_audience *aud)
             const struct bbi_sub *sub = l->seg.base;
             l->cursor = clamp_cursor(aud, bbi_load_seq_cst(&sub->cursors[aud->ring_index].cursor),
                                      l->cursor);
-            if (l->cursor < min) { /* R4, R9 above */
+            if (l->cursor < min) { /* R4, R9: the load above */
                 min = l->cursor;
                 slowest = i;
             }
@@ -233,9 +239,13 @@ take_up(struct bbi_audience *aud, bool all)
     map_pending(aud, all);
     for (uint32_t i = 0; i < BBI_SUBS; i++) {
         struct bbi_listener *l = &aud->listeners[i];
+        uint64_t before = aud->mask_epoch;
         if (l->seg.base != NULL) {
             read_filter(aud, l);
             read_join(aud, l);
+        }
+        if (l->is_pending || aud->mask_epoch != before) {
+            mask_set(&aud->wake, i); /* the masks of what was committed already did not know it */
         }
     }
     (void)refresh_limits(aud);
@@ -287,6 +297,9 @@ bbi_audience_fini(struct bbi_audience *aud)
     for (uint32_t i = 0; i < BBI_SUBS; i++) {
         bbi_segment_close(&aud->listeners[i].seg);
         free(aud->listeners[i].filter);
+    }
+    if (aud->waker.sock_fd >= 0) {
+        (void)close(aud->waker.sock_fd);
     }
 }
 
@@ -392,6 +405,16 @@ look_again(struct bbi_audience *aud, uint64_t bytes, uint32_t *slowest)
     }
 }
 
+/* Who is in the way may sleep on a bell that a process won which then stopped: do not wait for that one. */
+static void
+wake_slowest(struct bbi_audience *aud, uint32_t i)
+{
+    uint64_t asleep = bbi_load_seq_cst(&aud->at->bus->sleepers[i / 64].v); /* R5 */
+    if ((asleep >> i % 64 & 1) != 0) {
+        bbi_wake_surely(aud->at->bus, &aud->waker, i);
+    }
+}
+
 static const bbi_u32 *
 cursor_bell(const struct bbi_audience *aud, uint32_t i)
 {
@@ -419,6 +442,7 @@ wait_for_room(struct bbi_audience *aud, uint64_t bytes, uint32_t *slowest)
             break;
         }
         if (*slowest == before) {
+            wake_slowest(aud, before);
             (void)bbi_os_futex_wait(bell, seen, left < SLICE_NS ? left : SLICE_NS);
             BBI_HOOK("audience:waited");
         }

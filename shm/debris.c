@@ -154,7 +154,7 @@ row_needs_file(const struct sweep *s, int kind, uint32_t index, uint64_t key)
     if (bbi_is_alive(at, (is_ring ? BBI_LOCK_RING : BBI_LOCK_SUB) + index)) {
         return true;
     }
-    /* A ring that ended is the steward's to bury; a dry run says what would become of it. */
+    /* A ring that ended (R8) is the steward's to bury; a dry run says what would become of it. */
     return is_ring && (s->flags & BBI_DEBRIS_DRY_RUN) == 0
            && bbi_load_acquire(&e->state) != BBI_ENTRY_FREE && bbi_load_relaxed(&e->key) == key;
 }

@@ -64,7 +64,7 @@ bbi_filter_read(const struct bbi_sub *sub, struct bbi_filter_table *out)
         if (bytes <= sizeof(out->entries)) {
             bbi_copy_racy(out->entries, t->entries, bytes);
         }
-        /* It counts, so that being switched twice is seen too. */
+        /* R8: it counts, so that being switched twice is seen too. */
         if (bbi_load_acquire(&sub->filter_sel) == sel) {
             return bytes <= sizeof(out->entries) && table_is_good(out) ? 0 : BB_ECORRUPT;
         }

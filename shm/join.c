@@ -9,12 +9,12 @@ line_of(const struct bbi_join *j)
     return &j->sub->cursors[j->ring_index];
 }
 
-/* Step 1: the line as a whole; the generation last of what a publisher looks at first. */
+/* Step 1: the line as a whole, R4; the generation last of what a publisher looks at first. */
 static void
 write_line(struct bbi_join *j, uint64_t cursor)
 {
     struct bbi_cursor *line = line_of(j);
-    bbi_store_relaxed(&line->mode, BBI_JOIN_NONE);
+    bbi_store_relaxed(&line->mode, BBI_JOIN_NONE); /* R4: before the new key */
     bbi_store_release(&line->ring_key, j->ring_key);
     bbi_store_release(&line->cursor, cursor);
     BBI_HOOK("join:cursor");
@@ -29,7 +29,7 @@ static void
 tell_publishers(struct bbi_join *j)
 {
     (void)bbi_fetch_add_seq_cst(&j->bus->sub_epoch.v, 1); /* R5 */
-    bbi_fence_seq_cst();
+    bbi_fence_seq_cst();            /* R5: the bump before the look at the tail */
     (void)!bbi_os_membarrier_run(); /* R5: for publishers without a fence of their own */
     BBI_HOOK("join:told");
 }
@@ -45,8 +45,8 @@ bbi_join_begin(
         return;
     }
     tell_publishers(j);
-    bbi_reader_seek(r, seek, last); /* step 3 */
-    bbi_store_seq_cst(&line_of(j)->cursor, r->cursor);
+    bbi_reader_seek(r, seek, last);                    /* step 3 */
+    bbi_store_seq_cst(&line_of(j)->cursor, r->cursor); /* R4 */
     j->published = r->cursor;
     BBI_HOOK("join:started");
 }
@@ -60,13 +60,13 @@ bbi_join_publish(struct bbi_join *j, uint64_t cursor)
     struct bbi_cursor *line = line_of(j);
     j->published = cursor;
     if (!j->is_reliable) {
-        bbi_store_release(&line->cursor, cursor); /* for tools */
+        bbi_store_release(&line->cursor, cursor); /* R4: for the steward and tools */
         return;
     }
     (void)bbi_exchange_seq_cst(&line->cursor, cursor); /* R4, R9: before the look at blocked */
     BBI_HOOK("join:published");
     if (BBI_UNLIKELY(bbi_load_seq_cst(&j->ring->blocked) != 0)) { /* R9 */
-        (void)bbi_fetch_add_seq_cst(&line->bell, 1);
+        (void)bbi_fetch_add_seq_cst(&line->bell, 1);              /* R9 */
         BBI_HOOK("join:bell");
         (void)bbi_os_futex_wake(&line->bell, 1);
     }
@@ -80,7 +80,7 @@ bbi_join_evicted(const struct bbi_join *j, uint32_t *why)
     if (BBI_LIKELY(gen == 0 || !j->is_reliable || (gen != j->gen && gen != UINT32_MAX))) {
         return 0;
     }
-    *why = bbi_load_acquire(&e->why);
+    *why = bbi_load_acquire(&e->why); /* R4: stored before gen */
     return 1;
 }
 

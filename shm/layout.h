@@ -58,7 +58,7 @@ struct bbi_ident {
     uint64_t magic;
     uint16_t major, minor; /* offset 8: the same in every version */
     uint32_t kind;         /* enum bbi_file_kind */
-    uint64_t check;        /* XXH3 of the page with this word 0 */
+    uint64_t check;        /* XXH3 of this struct with this word 0 */
     uint32_t feat_compat, feat_ro, feat_incompat, endian;
     uint32_t line_bytes, page_bytes;
     uint64_t file_bytes;
@@ -135,7 +135,7 @@ enum bbi_bell_mode { BBI_BELL_FUTEX = 0, BBI_BELL_SOCKET = 1 };
 struct bbi_bell {
     bbi_u32 bell; /* R6: the sleeper arms, anybody rings */
     bbi_u32 mode; /* enum bbi_bell_mode; the sleeper */
-    bbi_u32 ping; /* anybody adds one to be answered in the subscriber's file */
+    bbi_u32 ping; /* R6: anybody adds one, to be answered by pong in the subscriber's file */
     uint8_t reserved[116];
 };
 static_assert(sizeof(struct bbi_bell) == BBI_LINE_BYTES, "layout 1");
@@ -148,7 +148,7 @@ struct bbi_bus {
     struct bbi_ident ident;
     alignas(BBI_PAGE_BYTES) struct bbi_line_u64
         sub_epoch;                               /* R5: filters, joins, leaves; anybody adds */
-    struct bbi_line_u64 member_epoch;            /* members and rings come and go; anybody adds */
+    struct bbi_line_u64 member_epoch;            /* R8: members, rings come and go; anybody adds */
     struct bbi_line_u64 sleepers[BBI_SUB_WORDS]; /* R5: bit i: subscriber i may be asleep */
     struct bbi_line_u64 steward_ns;              /* monotonic time of the last scan: a hint */
     alignas(BBI_PAGE_BYTES) struct bbi_member members[BBI_MEMBERS];
@@ -235,7 +235,7 @@ struct bbi_ring {
     bbi_u32 anchors;                        /* anchors ever written; release, R10 */
     alignas(BBI_LINE_BYTES) struct bbi_ring_counters counters;
     alignas(BBI_LINE_BYTES)
-        bbi_u64 pass_on[BBI_SUB_WORDS]; /* sleepers that whoever wakes shall wake too */
+        bbi_u64 pass_on[BBI_SUB_WORDS]; /* sleepers that whoever wakes shall wake too; R6 */
     alignas(BBI_LINE_BYTES) struct bbi_evict evicted[BBI_SUBS];
 };
 static_assert(offsetof(struct bbi_ring, claim_pos) == 0x1000, "layout 1");
@@ -279,7 +279,7 @@ struct bbi_sub {
     alignas(BBI_LINE_BYTES) bbi_u64 delivered; /* statistics */
     bbi_u64 filtered, lost, evicted, wakes;
     bbi_u64 beat_ns;                      /* monotonic time of the last poll */
-    alignas(BBI_LINE_BYTES) bbi_u32 pong; /* the last ping that was seen; release */
+    alignas(BBI_LINE_BYTES) bbi_u32 pong; /* the last ping that was seen; release, R6 */
     alignas(BBI_PAGE_BYTES) struct bbi_filter_table filters[2];
     alignas(BBI_PAGE_BYTES) struct bbi_cursor cursors[BBI_RINGS];
 };

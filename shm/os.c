@@ -220,7 +220,7 @@ int
 bbi_os_lock_test(int fd, int64_t off)
 {
     struct flock fl;
-    int rc = lock_call(fd, F_OFD_GETLK, off, F_WRLCK, &fl);
+    int rc = lock_call(fd, F_OFD_GETLK, off, F_RDLCK, &fl);
     return rc < 0 ? rc : fl.l_type != F_UNLCK;
 }
 

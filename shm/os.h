@@ -29,7 +29,7 @@ BB_MUST_USE int bbi_os_link_file(int fd, int dir_fd, const char *name);
 BB_MUST_USE int bbi_os_map(int fd, uint64_t bytes, bool writable, void **out);
 void bbi_os_unmap(void *base, uint64_t bytes);
 
-/* One byte of a lock file.  try: BB_EAGAIN when another holds it.  test: 1 held by another, 0 free. */
+/* One byte of a lock file.  try: BB_EAGAIN when another holds it.  test: 1 held exclusively by another, 0 not. */
 BB_MUST_USE int bbi_os_lock_try(int fd, int64_t off, bool exclusive);
 void bbi_os_unlock(int fd, int64_t off);
 BB_MUST_USE int bbi_os_lock_test(int fd, int64_t off);

@@ -25,6 +25,7 @@ bbi_row_read(const struct bbi_entry *e, struct bbi_row *out)
         .born = bbi_load_acquire(&e->born),
         .closed_ns = bbi_load_acquire(&e->closed_ns),
     };
+    /* R8: the loads above are acquire, so a row that was taken anew meanwhile shows here. */
     return bbi_load_relaxed(&e->gen) == out->gen && bbi_load_relaxed(&e->key) == out->key
            && bbi_load_relaxed(&e->state) != BBI_ENTRY_FREE && out->member < BBI_MEMBERS;
 }
@@ -45,7 +46,7 @@ bbi_member_read(const struct bbi_member *m, struct bbi_member_view *out)
         .uid = m->uid,
         .joined_wall_ns = m->joined_wall_ns,
     };
-    bbi_copy_racy(out->name, m->name, BBI_NAME_BYTES); /* ends with an acquire fence */
+    bbi_copy_racy(out->name, m->name, BBI_NAME_BYTES); /* R8: ends with an acquire fence */
     out->name[BBI_NAME_BYTES - 1] = '\0';
     return bbi_load_acquire(&m->state) != BBI_MEMBER_FREE && bbi_load_relaxed(&m->gen) == out->gen;
 }
@@ -56,7 +57,7 @@ take_row(
     struct bbi_attach *at, struct bbi_entry *rows, uint32_t count, int64_t lock, uint32_t *index)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (bbi_load_acquire(&rows[i].state) != BBI_ENTRY_FREE) {
+        if (bbi_load_acquire(&rows[i].state) != BBI_ENTRY_FREE) { /* R8 */
             continue;
         }
         int rc = bbi_os_lock_try(at->lock_fd, lock + i, true);

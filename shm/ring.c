@@ -26,7 +26,7 @@ bbi_ring_footprint(const struct bbi_ring_shape *s, struct bbi_ring_geom *g)
         .max_msg = s->pay_bytes / 4,
         .batch_bytes = s->pay_bytes / 4,
         .batch_msgs = (uint32_t)bbi_min_u64(BBI_BATCH_MSGS, s->depth / 4),
-        .anchor_count = (uint32_t)bbi_min_u64(s->depth / 8, 1024),
+        .anchor_count = (uint32_t)bbi_min_u64(s->depth, 1024), /* slow publishers: one a message */
         .desc_bytes = sizeof(struct bbi_desc),
         .align_bytes = BBI_PAYLOAD_ALIGN,
     };
@@ -75,9 +75,12 @@ bbi_ring_join(void *base, uint64_t bytes, struct bbi_ring_map *out)
 {
     unsigned char *p = base;
     struct bbi_ring *hdr = base;
+    if (bytes < sizeof(struct bbi_ring)) {
+        return BB_ECORRUPT;
+    }
     struct bbi_ring_geom g =
         hdr->ident.ring; /* the only read: another process could change the page */
-    if (bytes < sizeof(struct bbi_ring) || !geom_fits(&g, bytes)) {
+    if (!geom_fits(&g, bytes)) {
         return BB_ECORRUPT;
     }
     *out = (struct bbi_ring_map){

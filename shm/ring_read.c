@@ -39,7 +39,7 @@ bool
 bbi_reader_is_at_tail(const struct bbi_reader *r)
 {
     uint64_t w = bbi_load_acquire(&desc_at(r, r->cursor)->seq) & ~BBI_BUSY; /* R1 */
-    uint64_t v = bbi_load_acquire(&desc_at(r, r->cursor)->seq);
+    uint64_t v = bbi_load_acquire(&desc_at(r, r->cursor)->seq);             /* R1 */
     return v != r->cursor && !bbi_is_before(r->cursor, w);
 }
 
@@ -51,7 +51,7 @@ is_safe(const struct bbi_reader *r, uint64_t seq)
     if (bbi_load_acquire(&d->seq) != seq) { /* R1 */
         return false;
     }
-    uint64_t pos = bbi_load_acquire(&d->pos);
+    uint64_t pos = bbi_load_acquire(&d->pos);                               /* R3 */
     return bbi_load_relaxed(&d->seq) == seq && bbi_reader_is_whole(r, pos); /* R3, R2 */
 }
 
@@ -155,8 +155,8 @@ rewind_base(struct bbi_reader *r, uint64_t at)
 {
     for (uint64_t s = r->start; s != at; s++) {
         struct bbi_desc *d = desc_at(r, s);
-        uint32_t tag = bbi_load_acquire(&d->tag);
-        if (bbi_load_acquire(&d->seq) != s) { /* R1, R3 */
+        uint32_t tag = bbi_load_acquire(&d->tag); /* R3 */
+        if (bbi_load_acquire(&d->seq) != s) {     /* R1, R3 */
             return BB_EAGAIN;
         }
         if (tag == BBI_TAG_SPILL) {
@@ -197,7 +197,7 @@ prefetch_ahead(const struct bbi_reader *r, uint64_t pos)
     __builtin_prefetch(r->map.pay + ((pos + BBI_READ_AHEAD_BYTES) & r->map.pay_mask));
 }
 
-/* Fields of the descriptor at the cursor; false when it was replaced meanwhile. */
+/* Fields of the descriptor at the cursor, R3; false when it was replaced meanwhile. */
 static bool
 load_desc(struct bbi_reader *r, struct bbi_desc *d, struct bbi_item *item)
 {

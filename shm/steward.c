@@ -3,7 +3,8 @@
  * shm/steward.c - one bounded scan.
  *
  * Whoever holds the lock on a row's byte owns the row.  So the steward takes the byte of a row whose owner
- * is gone, looks at the row again, and only then writes it.
+ * is gone, looks at the row again, and only then writes it.  It takes it shared: that keeps a new owner off
+ * and does not look like one that is alive.  Two stewards cannot meet there: they hold the STEWARD byte.
  */
 #include "shm/steward.h"
 #include "shm/debris.h"
@@ -31,11 +32,11 @@ scan_members(struct scan *s)
         struct bbi_member *m = &at->bus->members[i];
         if (bbi_load_acquire(&m->state) != BBI_MEMBER_ACTIVE
             || bbi_is_alive(at, BBI_LOCK_MEMBER + i)
-            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_MEMBER + i, true) < 0) {
+            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_MEMBER + i, false) < 0) {
             continue;
         }
-        if (bbi_load_acquire(&m->state) == BBI_MEMBER_ACTIVE) {
-            bbi_store_release(&m->state, BBI_MEMBER_DIED); /* R8 */
+        if (bbi_load_acquire(&m->state) == BBI_MEMBER_ACTIVE) { /* R8: we hold its byte now */
+            bbi_store_release(&m->state, BBI_MEMBER_DIED);      /* R8 */
             BBI_HOOK("steward:member_died");
             (void)bbi_announce(at);
             s->someone_died = true;
@@ -58,7 +59,7 @@ tidy_sub(struct scan *s, uint32_t i)
     (void)unlinkat(at->place.dir_fd, name, 0);
     bbi_wake_socket_remove(at, i);
     BBI_HOOK("steward:sub_unlinked");
-    (void)bbi_exchange_seq_cst(&at->bus->bells[i].bell, BBI_BELL_AWAKE);
+    (void)bbi_exchange_seq_cst(&at->bus->bells[i].bell, BBI_BELL_AWAKE); /* R6 */
     (void)bbi_fetch_and_seq_cst(&at->bus->sleepers[i / 64].v, ~(UINT64_C(1) << i % 64));
     bbi_store_release(&e->state, BBI_ENTRY_FREE); /* R8 */
     BBI_HOOK("steward:sub_freed");
@@ -73,7 +74,7 @@ scan_subs(struct scan *s)
     for (uint32_t i = 0; i < BBI_SUBS; i++) {
         if (bbi_load_acquire(&at->bus->subs[i].state) == BBI_ENTRY_FREE
             || bbi_is_alive(at, BBI_LOCK_SUB + i)
-            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_SUB + i, true) < 0) {
+            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_SUB + i, false) < 0) {
             continue;
         }
         tidy_sub(s, i);
@@ -111,11 +112,12 @@ look_at_reader(
         return DRAINED;
     }
     const struct bbi_cursor *line = &sub->cursors[ring_index];
-    if (bbi_load_acquire(&line->ring_key) == ring->key) {
+    if (bbi_load_acquire(&line->ring_key) == ring->key) { /* R4 */
         return bbi_is_before(bbi_load_acquire(&line->cursor), tail) ? READING : DRAINED;
     }
     /* A ring that is younger than the subscriber is owed to it from the first message on. */
-    return bbi_is_before(row.born, ring->born) && row.member != ring->member ? OWED : DRAINED;
+    bool hears_it = row.member != ring->member || (row.lane & BBI_SUB_LOOPBACK) != 0;
+    return bbi_is_before(row.born, ring->born) && hears_it ? OWED : DRAINED;
 }
 
 /* True when every subscriber is done with it; past the linger those that are owed it are told by number. */
@@ -181,7 +183,7 @@ scan_rings(struct scan *s)
     for (uint32_t i = 0; i < BBI_RINGS && s->buried < BURIED_PER_SCAN; i++) {
         if (bbi_load_acquire(&at->bus->rings[i].state) == BBI_ENTRY_FREE
             || bbi_is_alive(at, BBI_LOCK_RING + i)
-            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_RING + i, true) < 0) {
+            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_RING + i, false) < 0) {
             continue;
         }
         tidy_ring(s, i);

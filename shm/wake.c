@@ -41,7 +41,7 @@ bbi_wake_disarm(struct bbi_bus *bus, uint32_t idx)
 {
     (void)bbi_exchange_seq_cst(&bus->bells[idx].bell, BBI_BELL_AWAKE); /* R6 */
     BBI_HOOK("wake:disarming");
-    (void)bbi_fetch_and_seq_cst(&bus->sleepers[idx / 64].v, ~bit_of(idx));
+    (void)bbi_fetch_and_seq_cst(&bus->sleepers[idx / 64].v, ~bit_of(idx)); /* R5: a hint goes */
 }
 
 static socklen_t
@@ -93,16 +93,20 @@ bbi_wake_ring(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx)
 }
 
 void
+bbi_wake_surely(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx)
+{
+    (void)bbi_exchange_seq_cst(&bus->bells[idx].bell, BBI_BELL_NOTIFIED); /* R6 */
+    BBI_HOOK("wake:unconditional");
+    wake_one(bus, waker, idx);
+}
+
+void
 bbi_wake_all(struct bbi_bus *bus, struct bbi_waker *waker)
 {
     for (uint32_t w = 0; w < BBI_SUB_WORDS; w++) {
-        uint64_t bits = bbi_load_seq_cst(&bus->sleepers[w].v);
+        uint64_t bits = bbi_load_seq_cst(&bus->sleepers[w].v); /* R5 */
         for (; bits != 0; bits &= bits - 1) {
-            uint32_t idx = w * 64 + (uint32_t)__builtin_ctzll(bits);
-            /* Whoever won the bell may have died before it woke anybody. */
-            (void)bbi_exchange_seq_cst(&bus->bells[idx].bell, BBI_BELL_NOTIFIED); /* R6 */
-            BBI_HOOK("wake:unconditional");
-            wake_one(bus, waker, idx);
+            bbi_wake_surely(bus, waker, w * 64 + (uint32_t)__builtin_ctzll(bits));
         }
     }
 }

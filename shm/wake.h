@@ -40,6 +40,9 @@ struct bbi_waker {
 /* bbi_wake_ring - wake subscriber idx if it sleeps.  1 if this call did it, else 0. */
 int bbi_wake_ring(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx);
 
+/* bbi_wake_surely - whatever its bell says: whoever won the bell may be stopped or dead. */
+void bbi_wake_surely(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx);
+
 /* bbi_wake_all - after a death: every sleeper, whatever its bell says. */
 void bbi_wake_all(struct bbi_bus *bus, struct bbi_waker *waker);
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const int64_t ATTACH_WAIT_NS = INT64_C(5000000000);
+static const int64_t ATTACH_WAIT_NS = INT64_C(1000000000);
 
 unsigned bbi_fork_gen;
 static struct bb_endpoint *all_endpoints;
@@ -21,15 +21,22 @@ static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static uint32_t name_counter; /* under all_lock */
 
+/* Nobody is in the middle of a change of what the child will walk over. */
 static void
 before_fork(void)
 {
     (void)pthread_mutex_lock(&all_lock);
+    for (struct bb_endpoint *ep = all_endpoints; ep != NULL; ep = ep->next) {
+        (void)pthread_mutex_lock(&ep->lock);
+    }
 }
 
 static void
 after_fork_parent(void)
 {
+    for (struct bb_endpoint *ep = all_endpoints; ep != NULL; ep = ep->next) {
+        (void)pthread_mutex_unlock(&ep->lock);
+    }
     (void)pthread_mutex_unlock(&all_lock);
 }
 
@@ -40,6 +47,13 @@ after_fork_child(void)
     bbi_fork_gen++;
     for (struct bb_endpoint *ep = all_endpoints; ep != NULL; ep = ep->next) {
         bbi_attach_forked(&ep->at);
+        for (struct bb_publisher *pub = ep->publishers; pub != NULL; pub = pub->next) {
+            bbi_publisher_forked(pub);
+        }
+        for (struct bb_subscriber *s = ep->subscribers; s != NULL; s = s->next) {
+            bbi_subscriber_forked(s);
+        }
+        (void)pthread_mutex_unlock(&ep->lock);
     }
     all_endpoints = NULL;
     (void)pthread_mutex_unlock(&all_lock);

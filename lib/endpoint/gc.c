@@ -53,6 +53,10 @@ open_bus(struct bbi_attach *at, const struct bb_gc_opts *o, bool *is_alone, stru
                              at->place.path, bb_strerror(rc));
     }
     *is_alone = bbi_os_lock_try(at->lock_fd, BBI_LOCK_PRESENCE, true) == 0;
+    if (*is_alone) { /* so that those who wait for us can say for whom */
+        pid_t pid = getpid();
+        (void)!pwrite(at->lock_fd, &pid, sizeof(pid), 0);
+    }
     rc = bbi_segment_open(at->place.dir_fd, "bus.ctl", BBI_FILE_BUS, true, &at->seg);
     at->bus = rc == 0 ? at->seg.base : NULL;
     if (rc == BB_EVERSION || (rc < 0 && !*is_alone)) {

@@ -190,6 +190,20 @@ bbi_members_look_for_dead(struct bb_subscriber *sub)
 }
 
 void
+bbi_members_look_again(struct bb_subscriber *sub)
+{
+    for (struct bbi_known *k = sub->known; k != NULL; k = k->next) {
+        const struct bbi_member *m = &sub->at->bus->members[k->slot];
+        uint32_t state = bbi_load_acquire(&m->state); /* R8 */
+        bool is_same = bbi_load_acquire(&m->gen) == k->gen && state != BBI_MEMBER_FREE;
+        if (k->ending == 0 && (!is_same || state != BBI_MEMBER_ACTIVE)) {
+            k->ending = ending_of(is_same ? state : bbi_load_relaxed(&m->prev_end));
+            sub->must_discover = true;
+        }
+    }
+}
+
+void
 bbi_members_free(struct bb_subscriber *sub)
 {
     while (sub->known != NULL) {

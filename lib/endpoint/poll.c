@@ -429,6 +429,7 @@ keep_house(struct bb_subscriber *sub)
         }
         write_stats(sub, now);
     }
+    bbi_members_look_again(sub);
     if (sub->at->probe_fd >= 0
         && now - (int64_t)bbi_load_relaxed(&sub->at->bus->steward_ns.v)
                > 4 * BBI_STEWARD_EVERY_NS) {

@@ -134,6 +134,15 @@ bb_publisher_open(struct bb_publisher **out,
     return 0;
 }
 
+void
+bbi_publisher_forked(struct bb_publisher *pub)
+{
+    pub->file.seg.base = NULL;
+    for (uint32_t i = 0; i < BBI_SUBS; i++) {
+        pub->audience.listeners[i].seg.base = NULL;
+    }
+}
+
 static void
 unlink_publisher(struct bb_publisher *pub)
 {

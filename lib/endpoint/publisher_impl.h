@@ -34,6 +34,12 @@ struct bb_publisher {
     uint32_t topic_slots, topic_count;
 };
 
+/*
+ * bbi_publisher_forked - in a forked child: its mappings were not inherited, and their addresses may soon be
+ * somebody else's; so they are forgotten, never unmapped.
+ */
+void bbi_publisher_forked(struct bb_publisher *pub);
+
 /* bbi_topic_find - the topic of these bytes, made known if it is new. */
 BB_MUST_USE int
 bbi_topic_find(struct bb_publisher *pub, const char *topic, size_t bytes, struct bb_topic **out);

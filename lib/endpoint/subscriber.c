@@ -229,6 +229,15 @@ bb_subscriber_open(struct bb_subscriber **out,
     return 0;
 }
 
+void
+bbi_subscriber_forked(struct bb_subscriber *sub)
+{
+    sub->file.seg.base = NULL;
+    for (struct bbi_source *src = sub->sources; src != NULL; src = src->next) {
+        src->seg.base = NULL;
+    }
+}
+
 static void
 unlink_subscriber(struct bb_subscriber *sub)
 {

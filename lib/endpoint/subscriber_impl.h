@@ -108,6 +108,8 @@ struct bb_subscriber {
 
 /* subscriber.c */
 struct bb_subscriber *bbi_subscriber_new(struct bbi_attach *at);
+void bbi_subscriber_forked(
+    struct bb_subscriber *sub); /* in a child: forgets mappings it did not inherit */
 void bbi_subscriber_free(struct bb_subscriber *sub);
 int bbi_subscriber_first_prefixes(struct bb_subscriber *sub,
                                   const char *const *prefixes,
@@ -134,6 +136,7 @@ struct bbi_known *bbi_members_learn(struct bb_subscriber *sub, uint32_t slot, ui
 bool bbi_members_finish(
     struct bb_subscriber *sub); /* who has no ring left is told of; true: some have */
 void bbi_members_look_for_dead(struct bb_subscriber *sub); /* without a steward's help */
+void bbi_members_look_again(struct bb_subscriber *sub);    /* who was killed before it announced */
 void bbi_members_free(struct bb_subscriber *sub);
 void bbi_event_add(struct bb_subscriber *sub,
                    uint32_t kind,

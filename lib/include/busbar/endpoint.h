@@ -65,7 +65,7 @@ struct bb_endpoint_opts {
     const char *name;   /* unique on the bus while we live; NULL: PROGRAM-PID-N */
     uint32_t role;      /* enum bb_role */
     uint32_t flags;     /* BB_ATTACH_... */
-    int64_t timeout_ns; /* how long to wait for a bus that is just being made; 0: 5 s */
+    int64_t timeout_ns; /* how long to wait for a bus that is just being made; 0: 1 s */
     const char
         *group; /* group that shares a bus made now (directory 2770); NULL: only this user, 0700 */
     struct bb_error *error; /* may be NULL */

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Goal: the publisher's half of a ring, by what it leaves in memory: numbers, positions, watermark, BUSY,
+ * limits, batches, dictionary, time anchors.
+ * Method: a ring over plain memory, looked at word by word.
+ */
+#include "tests/unit/shm/heap_ring.h"
+
+static const struct bbi_desc *
+desc_of(const struct heap_ring *h, uint64_t seq)
+{
+    return &h->map.desc[seq & h->map.desc_mask];
+}
+
+static uint64_t
+watermark(const struct heap_ring *h)
+{
+    return bbi_load_relaxed(&h->map.hdr->claim_pos.v);
+}
+
+Test(ring_write, the_first_message_is_number_depth, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    uint32_t tag = intern(&h, "a");
+    cr_assert_eq(put(&h, tag, "hello", 5), 0);
+    const struct bbi_desc *d = desc_of(&h, 64);
+    cr_assert_eq(bbi_load_relaxed(&d->seq), 64U);
+    cr_assert_eq(bbi_load_relaxed(&d->pos), 0U);
+    cr_assert_eq(bbi_load_relaxed(&d->len), 5U);
+    cr_assert_eq(bbi_load_relaxed(&d->tag), tag);
+    cr_assert_eq(memcmp(h.map.pay, "hello", 5), 0);
+    cr_assert_eq(h.w.n, 65U);
+    cr_assert_eq(h.w.pos, 32U);
+    for (uint64_t s = 65; s < 128; s++) {
+        cr_assert_eq(bbi_load_relaxed(&desc_of(&h, s)->seq), 0U, "never written is 0");
+    }
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, tail_is_told_by_flush_only, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_seq), 64U);
+    cr_assert_eq(put(&h, intern(&h, "a"), "x", 1), 0);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_seq), 64U);
+    cr_assert(!bbi_writer_is_flushed(&h.w));
+    bbi_writer_flush(&h.w);
+    cr_assert(bbi_writer_is_flushed(&h.w));
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_seq), 65U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_pos), 32U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->counters.flushes), 1U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, claim_marks_busy_and_moves_the_watermark_before_any_byte, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p;
+    heap_ring_small(&h);
+    cr_assert_eq(watermark(&h), 0U);
+    cr_assert_eq(bbi_writer_claim(&h.w, 40, &p), 0);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 64)->seq), BBI_BUSY | 64);
+    cr_assert_geq(watermark(&h), 64U, "covers the padded message");
+    cr_assert_eq(watermark(&h), h.map.quantum, "moves in steps");
+    cr_assert_eq(h.w.n, 64U, "nothing is published yet");
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, watermark_is_ahead_of_every_byte_ever_claimed, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    uint64_t x = 1;
+    for (int i = 0; i < 5000; i++) {
+        void *p;
+        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+        uint64_t bytes = (x >> 40) % (h.map.max_msg + 1);
+        int rc = bbi_writer_claim(&h.w, bytes, &p);
+        if (rc == BB_EBUSY) {
+            bbi_writer_flush(&h.w);
+            rc = bbi_writer_claim(&h.w, bytes, &p);
+        }
+        cr_assert_eq(rc, 0);
+        uint64_t end = h.w.loan_pos + bytes;
+        cr_assert_geq(watermark(&h), end);
+        cr_assert_leq(watermark(&h), bbi_align_up(end, 32) + h.map.quantum);
+        cr_assert_leq((h.w.loan_pos & h.map.pay_mask) + bytes, h.map.pay_bytes,
+                      "never across the end");
+        cr_assert_eq((unsigned char *)p, h.map.pay + (h.w.loan_pos & h.map.pay_mask));
+        cr_assert_eq((uintptr_t)p % 32, 0U);
+        bbi_writer_commit(&h.w, (uint32_t)bytes, BBI_TAG_SPILL, 0, 0);
+    }
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, abort_publishes_nothing_and_the_slot_is_claimed_again, .timeout = 20)
+{
+    struct heap_ring h;
+    void *first, *again;
+    heap_ring_small(&h);
+    uint32_t tag = intern(&h, "a");
+    cr_assert_eq(bbi_writer_claim(&h.w, 8, &first), 0);
+    bbi_writer_abort(&h.w);
+    cr_assert_eq(h.w.n, 64U);
+    cr_assert(!h.w.loan_is_open);
+    cr_assert_eq(bbi_load_relaxed(&h.map.dict[tag].messages), 0U);
+    cr_assert_eq(bbi_writer_claim(&h.w, 8, &again), 0);
+    cr_assert_eq(first, again);
+    memcpy(again, "12345678", 8);
+    bbi_writer_commit(&h.w, 8, tag, 0, 0);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 64)->seq), 64U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, commit_may_use_less_than_was_claimed, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p;
+    heap_ring_small(&h);
+    cr_assert_eq(bbi_writer_claim(&h.w, 1000, &p), 0);
+    bbi_writer_commit(&h.w, 33, BBI_TAG_SPILL, 0, 0);
+    cr_assert_eq(h.w.pos, 64U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 64)->len), 33U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, the_largest_message_goes_and_one_byte_more_does_not, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p;
+    heap_ring_small(&h);
+    cr_assert_eq(bbi_writer_claim(&h.w, h.map.max_msg, &p), 0);
+    cr_assert_eq(bbi_writer_claim(&h.w, h.map.max_msg + 1, &p), BB_EMSGSIZE);
+    cr_assert_eq(bbi_writer_claim(&h.w, UINT64_MAX, &p), BB_EMSGSIZE);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, a_flush_is_due_after_batch_msgs, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p;
+    heap_ring_small(&h);
+    for (uint32_t i = 0; i < h.map.batch_msgs; i++) {
+        cr_assert_eq(bbi_writer_claim(&h.w, 1, &p), 0);
+        bbi_writer_commit(&h.w, 1, BBI_TAG_SPILL, 0, 0);
+    }
+    cr_assert_eq(bbi_writer_claim(&h.w, 1, &p), BB_EBUSY);
+    bbi_writer_flush(&h.w);
+    cr_assert_eq(bbi_writer_claim(&h.w, 1, &p), 0);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, a_flush_is_due_after_batch_bytes, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p;
+    heap_ring_small(&h);
+    cr_assert_eq(bbi_writer_claim(&h.w, 992, &p), 0);
+    bbi_writer_commit(&h.w, 992, BBI_TAG_SPILL, 0, 0);
+    cr_assert_eq(bbi_writer_claim(&h.w, 33, &p), BB_EBUSY);
+    cr_assert_eq(bbi_writer_claim(&h.w, 32, &p), 0, "exactly the bound");
+    bbi_writer_abort(&h.w);
+    bbi_writer_flush(&h.w);
+    cr_assert_eq(bbi_writer_claim(&h.w, 1024, &p), 0, "alone it may be as large as a batch");
+    heap_ring_delete(&h);
+}
+
+/* Between two flushes: at most D/4 messages, C/4 bytes and one wrap; the proof of joining rests on it. */
+Test(ring_write, what_lies_between_two_flushes_is_bounded, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    uint64_t x = 7;
+    for (int i = 0; i < 20000; i++) {
+        unsigned char buf[1024] = {0};
+        x = x * 6364136223846793005ULL + 1442695040888963407ULL;
+        cr_assert_eq(put(&h, BBI_TAG_SPILL, buf, (x >> 33) % 1025), 0);
+        cr_assert_leq(h.w.n - h.w.flushed_seq, 16U);
+        cr_assert_leq(h.w.pos - h.w.flushed_pos, h.map.pay_bytes / 2);
+        cr_assert_leq(h.w.claim_pos - h.w.flushed_pos, h.map.pay_bytes / 2 + h.map.pay_bytes / 16);
+    }
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, limits_of_a_reliable_cursor_hold, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p;
+    heap_ring_small(&h);
+    h.w.lim_seq = 66;
+    put_numbered(&h, BBI_TAG_SPILL, 2, 8);
+    cr_assert_eq(bbi_writer_claim(&h.w, 8, &p), BB_EAGAIN);
+    cr_assert(!bbi_writer_has_room(&h.w, 8));
+    h.w.lim_seq = 67;
+    cr_assert(bbi_writer_has_room(&h.w, 8));
+    cr_assert_eq(bbi_writer_claim(&h.w, 8, &p), 0);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, the_quantum_never_eats_into_a_reliable_readers_bytes, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    h.w.lim_pos = 96;
+    put_numbered(&h, BBI_TAG_SPILL, 2, 8);
+    cr_assert_eq(watermark(&h), 96U, "clipped");
+    put_numbered(&h, BBI_TAG_SPILL, 1, 8);
+    void *p;
+    cr_assert_eq(bbi_writer_claim(&h.w, 0, &p), 0, "nothing needs no byte");
+    cr_assert_eq(bbi_writer_claim(&h.w, 1, &p), BB_EAGAIN);
+    cr_assert_eq(watermark(&h), 96U);
+    cr_assert(!bbi_writer_has_room(&h.w, 1));
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, a_refused_claim_touches_nothing, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    put_numbered(&h, BBI_TAG_SPILL, 70, 8);
+    h.w.lim_seq = h.w.n;
+    unsigned char *copy = malloc(h.bytes);
+    void *p;
+    memcpy(copy, h.base, h.bytes);
+    cr_assert_eq(bbi_writer_claim(&h.w, 8, &p), BB_EAGAIN);
+    cr_assert_eq(bbi_writer_claim(&h.w, 5000, &p), BB_EMSGSIZE);
+    cr_assert_eq(memcmp(copy, h.base, h.bytes), 0);
+    free(copy);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, counters_say_what_was_committed, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    uint32_t a = intern(&h, "a"), b = intern(&h, "b");
+    put_numbered(&h, a, 300, 16);
+    put_numbered(&h, b, 7, 8);
+    put_numbered(&h, BBI_TAG_SPILL, 3, 24);
+    cr_assert_eq(bbi_load_relaxed(&h.map.dict[a].messages), 300U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.dict[a].bytes), 4800U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.dict[b].messages), 7U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->counters.spill_messages), 3U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->counters.spill_bytes), 72U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, a_full_dictionary_spills, .timeout = 20)
+{
+    struct heap_ring h;
+    char topic[8];
+    heap_ring_small(&h);
+    for (uint32_t i = 0; i < 16; i++) {
+        (void)snprintf(topic, sizeof(topic), "t%u", i);
+        cr_assert_eq(intern(&h, topic), i);
+    }
+    cr_assert_eq(intern(&h, "one more"), BBI_TAG_SPILL);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->topics), 16U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, a_topic_longer_than_what_is_left_of_the_text_spills, .timeout = 20)
+{
+    struct heap_ring h;
+    char text[257];
+    heap_ring_small(&h);
+    memset(text, 'x', sizeof(text));
+    cr_assert_eq(bbi_writer_intern(&h.w, text, 257, 1), BBI_TAG_SPILL);
+    cr_assert_eq(bbi_writer_intern(&h.w, text, 200, 1), 0U);
+    cr_assert_eq(bbi_writer_intern(&h.w, text, 57, 1), BBI_TAG_SPILL);
+    cr_assert_eq(bbi_writer_intern(&h.w, text, 56, 1), 1U, "exactly what is left");
+    cr_assert_eq(bbi_writer_intern(&h.w, "", 0, 1), 2U, "the empty topic needs no text");
+    cr_assert_eq(bbi_writer_intern(&h.w, "x", 1, 1), BBI_TAG_SPILL);
+    const char *t;
+    uint32_t n;
+    cr_assert_eq(bbi_reader_topic(&h.map, 1, &t, &n), 0);
+    cr_assert_eq(n, 56U);
+    cr_assert_eq(memcmp(t, text, 56), 0);
+    heap_ring_delete(&h);
+}
+
+/* ---- time ---- */
+
+static int64_t wall_now;
+static int wall_asked;
+
+static int64_t
+fake_wall(void)
+{
+    wall_asked++;
+    return wall_now;
+}
+
+Test(ring_write, the_wall_clock_is_asked_once_in_68_seconds, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    const int64_t s = 1000000000;
+    wall_now = 1700000000 * s;
+    cr_assert_eq(bbi_writer_stamp(&h.w, 5 * s, fake_wall), (uint32_t)(5 * s >> 6));
+    for (int64_t t = 5; t < 5 + 68; t++) {
+        cr_assert_eq(bbi_writer_stamp(&h.w, t * s, fake_wall), (uint32_t)(t * s >> 6));
+    }
+    cr_assert_eq(wall_asked, 1);
+    (void)bbi_writer_stamp(&h.w, 5 * s + (INT64_C(1) << 36), fake_wall);
+    cr_assert_eq(wall_asked, 2);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->anchors), 2U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, an_anchor_names_the_message_that_comes_next, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    put_numbered(&h, BBI_TAG_SPILL, 3, 8);
+    wall_now = 42;
+    (void)bbi_writer_stamp(&h.w, 1000, fake_wall);
+    cr_assert_eq(bbi_load_relaxed(&h.map.anchors[0].seq), h.w.n);
+    cr_assert_eq(bbi_load_relaxed(&h.map.anchors[0].mono_ns), 1000U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.anchors[0].wall_ns), 42U);
+    heap_ring_delete(&h);
+}

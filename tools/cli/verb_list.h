@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools/cli/verb_list.h - the verbs, each defined in the file of its name; verbs.c makes the table.
+ */
+#ifndef BUSBAR_TOOLS_CLI_VERB_LIST_H
+#define BUSBAR_TOOLS_CLI_VERB_LIST_H
+
+#include "tools/cli/verbs.h"
+
+extern const struct cli_verb cli_verb_pub;
+extern const struct cli_verb cli_verb_sub;
+extern const struct cli_verb cli_verb_pipe;
+extern const struct cli_verb cli_verb_tap;
+extern const struct cli_verb cli_verb_ls;
+extern const struct cli_verb cli_verb_topic_info;
+extern const struct cli_verb cli_verb_topic_hz;
+extern const struct cli_verb cli_verb_topic_bw;
+extern const struct cli_verb cli_verb_topic_delay;
+extern const struct cli_verb cli_verb_node_list;
+extern const struct cli_verb cli_verb_node_info;
+extern const struct cli_verb cli_verb_node_ping;
+extern const struct cli_verb cli_verb_gc;
+extern const struct cli_verb cli_verb_doctor;
+extern const struct cli_verb cli_verb_version;
+extern const struct cli_verb cli_verb_help;
+
+#endif

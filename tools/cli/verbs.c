@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools/cli/verbs.c - the table of verbs, and finding one by what was typed.
+ */
+#include "tools/cli/verbs.h"
+
+#include "tools/cli/verb_list.h"
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_verb *const verbs[] = {
+    &cli_verb_pub,         &cli_verb_sub,        &cli_verb_pipe,      &cli_verb_tap,
+    &cli_verb_ls,          &cli_verb_topic_info, &cli_verb_topic_hz,  &cli_verb_topic_bw,
+    &cli_verb_topic_delay, &cli_verb_node_list,  &cli_verb_node_info, &cli_verb_node_ping,
+    &cli_verb_gc,          &cli_verb_doctor,     &cli_verb_version,   &cli_verb_help,
+};
+
+enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
+
+const struct cli_option cli_common_options[] = {
+    {.name = "dir",
+     .type = CLI_TEXT,
+     .offset = offsetof(struct cli_common, dir),
+     .arg = "DIR",
+     .help = "directory that holds the buses (else $BUSBAR_DIR)"},
+    {.letter = 'b',
+     .name = "bus",
+     .type = CLI_TEXT,
+     .offset = offsetof(struct cli_common, bus),
+     .arg = "NAME",
+     .help = "name of the bus (else $BUSBAR_BUS, else \"default\")"},
+    {.name = "json",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct cli_common, json),
+     .help = "print JSON (listings and messages)"},
+    {.name = "header",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct cli_common, header),
+     .help = "print a table's header also into a pipe"},
+    {.letter = 'h',
+     .name = "help",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct cli_common, help),
+     .help = "say how a verb is used"},
+    {.name = "version",
+     .type = CLI_FLAG,
+     .offset = offsetof(struct cli_common, version),
+     .help = "print the version of library and memory layout"},
+    {.name = NULL},
+};
+
+const struct cli_verb *
+cli_verb_at(size_t i)
+{
+    return i < VERB_COUNT ? verbs[i] : NULL;
+}
+
+const struct cli_verb *
+cli_verb_find(const char *noun, const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        const struct cli_verb *verb = verbs[i];
+        int same_noun =
+            noun == NULL ? verb->noun == NULL : verb->noun != NULL && strcmp(verb->noun, noun) == 0;
+        if (same_noun && strcmp(verb->name, name) == 0) {
+            return verb;
+        }
+    }
+    return NULL;
+}
+
+int
+cli_verb_is_noun(const char *word)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        if (verbs[i]->noun != NULL && strcmp(verbs[i]->noun, word) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+const char *
+cli_verb_name(const struct cli_verb *verb, char *buf, size_t bytes)
+{
+    snprintf(buf, bytes, "%s%s%s", verb->noun != NULL ? verb->noun : "",
+             verb->noun != NULL ? " " : "", verb->name);
+    return buf;
+}
+
+enum { WORD_MAX = 32 }; /* a longer word is no misspelt verb */
+
+static size_t
+smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* distance - letters to insert, drop or change to make b of a (Levenshtein), both below WORD_MAX. */
+static size_t
+distance(const char *a, const char *b)
+{
+    size_t row[WORD_MAX + 1];
+    size_t b_len = strlen(b);
+
+    for (size_t j = 0; j <= b_len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_len; j++) {
+            size_t changed = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            row[j + 1] = smaller(changed, smaller(row[j], row[j + 1]) + 1);
+        }
+    }
+    return row[b_len];
+}
+
+const char *
+cli_verb_nearest(const char *word)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(word); /* nothing in common is no suggestion */
+
+    if (best_distance >= WORD_MAX) {
+        return NULL;
+    }
+    for (size_t i = 0; i < VERB_COUNT; i++) {
+        const char *name = verbs[i]->noun != NULL ? verbs[i]->noun : verbs[i]->name;
+        size_t d = distance(word, name);
+        if (d < best_distance) {
+            best = name;
+            best_distance = d;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The launcher attaches to nothing and knows nothing but pids: the nodes find each other over the bus, just
+ * as when they are started one by one.
+ *
+ * Child 0 is the manager.  Ends that need the launcher:
+ *   a node could not begin (SENSOR_EXIT_EARLY)   the others would wait for it: SIGTERM to all
+ *   the manager ended                            workers leave by themselves; after GRACE_NS SIGTERM, SIGKILL
+ *   SIGINT, SIGTERM to us                        SIGTERM to all; after STOP_NS SIGKILL
+ *   a worker was killed                          nothing: the manager hears of it over the bus and names it
+ */
+#include "tools/sensor/launch.h"
+
+#include "tools/sensor/node.h"
+
+#include <busbar/inspect.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_NS INT64_C(3000000000) /* for workers to leave after the manager did */
+#define STOP_NS                                                                                    \
+    INT64_C(15000000000) /* for everybody after SIGTERM; the manager waits 5 s for marks */
+
+enum { NODES_MAX = SENSOR_WORKERS_MAX + 1 };
+
+struct child {
+    pid_t pid; /* 0: gone */
+    char name[BB_NAME_MAX + 1];
+};
+
+struct launcher {
+    const struct sensor_options *opts;
+    struct child children[NODES_MAX];
+    uint32_t count;
+    uint32_t living;
+    bool manager_gone;
+    int code;        /* what we return */
+    int64_t term_ns; /* when SIGTERM is due; INT64_MAX: not */
+    int64_t kill_ns; /* when SIGKILL is due */
+};
+
+/* ---- before the fork --------------------------------------------------------------------------- */
+
+static void
+name_child(struct child *child, uint32_t idx)
+{
+    if (idx == 0) {
+        (void)snprintf(child->name, sizeof(child->name), "manager");
+    } else {
+        (void)snprintf(child->name, sizeof(child->name), "worker-%u", idx);
+    }
+}
+
+static int
+check_names(const struct launcher *l, struct bb_look *look)
+{
+    static struct bb_node_info nodes[512]; /* as many as a bus has */
+    int n = bb_look_nodes(look, nodes, sizeof(nodes) / sizeof(nodes[0]));
+
+    for (int i = 0; i < n && i < (int)(sizeof(nodes) / sizeof(nodes[0])); i++) {
+        if (nodes[i].state != BB_NODE_RUNNING && nodes[i].state != BB_NODE_STOPPED) {
+            continue;
+        }
+        for (uint32_t k = 0; k < l->count; k++) {
+            if (strcmp(nodes[i].name, l->children[k].name) == 0) {
+                sensor_say(
+                    NULL,
+                    "a node named %s is on this bus already (pid %lld): stop that sensor, or "
+                    "choose another bus with --bus",
+                    nodes[i].name, (long long)nodes[i].pid);
+                return SENSOR_EXIT_OTHER;
+            }
+        }
+    }
+    return SENSOR_EXIT_DONE;
+}
+
+/*
+ * A bus that we may not use, or one where our names are taken: said here once, and not by every child.  The
+ * children check again, for this look promises nothing about the next moment.
+ */
+static int
+check_bus(const struct launcher *l)
+{
+    struct bb_error error = {0};
+    const struct bb_look_opts opts = {
+        .size = sizeof(opts), .dir = l->opts->dir, .bus = l->opts->bus, .error = &error};
+    struct sensor_fail fail;
+    struct bb_look *look;
+    int rc = bb_look_open(&look, &opts);
+
+    if (rc == 0) {
+        rc = check_names(l, look);
+        bb_look_close(look);
+        return rc;
+    }
+    if (rc == BB_EACCES || rc == BB_ETRUST || rc == BB_EVERSION || rc == BB_EINVAL
+        || rc == BB_ENAMETOOLONG) {
+        (void)sensor_fail_bus(&fail, rc, &error, "cannot use the bus");
+        sensor_say(NULL, "%s", fail.sentence);
+        return fail.code;
+    }
+    return SENSOR_EXIT_DONE; /* none yet: the first child makes it */
+}
+
+/* ---- children ---------------------------------------------------------------------------------- */
+
+static _Noreturn void
+run_child(const struct launcher *l, uint32_t idx, pid_t parent)
+{
+    struct sensor_options opts = *l->opts;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    sensor_stop_install();
+    if (getppid() != parent) { /* killed before prctl() */
+        exit(SENSOR_EXIT_OTHER);
+    }
+    opts.node = l->children[idx].name;
+    opts.forked = true;
+    if (idx == 0) {
+        opts.role = BB_ROLE_MANAGER;
+        exit(sensor_manager_run(&opts));
+    }
+    opts.role = BB_ROLE_WORKER;
+    opts.share = idx - 1;
+    exit(sensor_worker_run(&opts));
+}
+
+static void
+signal_all(struct launcher *l, int signo)
+{
+    for (uint32_t i = 0; i < l->count; i++) {
+        if (l->children[i].pid > 0) {
+            (void)kill(l->children[i].pid, signo);
+        }
+    }
+}
+
+static void
+fork_all(struct launcher *l)
+{
+    pid_t parent = getpid();
+
+    for (uint32_t i = 0; i < l->count; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            run_child(l, i, parent);
+        }
+        if (pid < 0) {
+            sensor_say(NULL, "cannot fork %s: %s; try fewer workers", l->children[i].name,
+                       strerrordesc_np(errno));
+            l->code = SENSOR_EXIT_RESOURCE;
+            l->manager_gone = true; /* its code no longer counts */
+            l->term_ns = 0;
+            return;
+        }
+        l->children[i].pid = pid;
+        l->living++;
+    }
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------- */
+
+static void
+set_term(struct launcher *l, int64_t term_ns)
+{
+    l->term_ns = term_ns < l->term_ns ? term_ns : l->term_ns;
+}
+
+/* The manager's end is the run's end; a node that could not begin is the end of all. */
+static void
+take_end(struct launcher *l, uint32_t idx, int status)
+{
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+
+    if (code >= SENSOR_EXIT_EARLY && !l->manager_gone) {
+        l->code = code - SENSOR_EXIT_EARLY;
+        l->manager_gone = true;
+        set_term(l, 0);
+    }
+    if (idx != 0 || l->manager_gone) {
+        return;
+    }
+    l->manager_gone = true;
+    if (WIFSIGNALED(status)) {
+        sensor_say(NULL, "the manager was killed by signal %d: no result", WTERMSIG(status));
+        l->code = SENSOR_EXIT_OTHER;
+        set_term(l, 0);
+    } else {
+        l->code = code;
+        set_term(l, sensor_mono_ns() + GRACE_NS);
+    }
+}
+
+static void
+reap(struct launcher *l)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (uint32_t i = 0; i < l->count; i++) {
+            if (l->children[i].pid == pid) {
+                l->children[i].pid = 0;
+                l->living--;
+                take_end(l, i, status);
+            }
+        }
+    }
+}
+
+static void
+act_when_due(struct launcher *l)
+{
+    int64_t now_ns = sensor_mono_ns();
+
+    if (now_ns >= l->term_ns && l->kill_ns == INT64_MAX) {
+        signal_all(l, SIGTERM);
+        l->kill_ns = now_ns + STOP_NS;
+    }
+    if (now_ns >= l->kill_ns) {
+        sensor_say(NULL, "%u nodes did not stop when told to; killing them", l->living);
+        signal_all(l, SIGKILL);
+        l->kill_ns = now_ns + STOP_NS;
+    }
+}
+
+static void
+wait_all(struct launcher *l, const sigset_t *signals)
+{
+    const struct timespec slice = {.tv_nsec = SENSOR_SLICE_NS};
+
+    while (l->living != 0) {
+        int signo;
+
+        act_when_due(l);
+        signo = sigtimedwait(signals, NULL, &slice);
+        if (signo == SIGINT || signo == SIGTERM) {
+            set_term(l, 0);
+        }
+        reap(l);
+    }
+}
+
+int
+sensor_launch(const struct sensor_options *opts)
+{
+    struct launcher l = {
+        .opts = opts, .count = opts->workers + 1, .term_ns = INT64_MAX, .kill_ns = INT64_MAX};
+    sigset_t signals;
+    int code;
+
+    for (uint32_t i = 0; i < l.count; i++) {
+        name_child(&l.children[i], i);
+    }
+    code = check_bus(&l);
+    if (code != SENSOR_EXIT_DONE) {
+        return code;
+    }
+    /* Held back and taken one by one in wait_all(): none is lost between two lines. */
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    fork_all(&l);
+    wait_all(&l, &signals);
+    return l.code;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools/sensor/layout.h - the manager's list of workers: who is there, who came to its end, who is missing.
+ *
+ * Pure.  A share goes ABSENT ─ready─► READY ─end─► ENDED.  A worker that goes before the start leaves its
+ * share ABSENT again (somebody may start it anew) unless that is final; one that goes later without an end
+ * mark is MISSING, and stays it.
+ */
+#ifndef BUSBAR_SENSOR_LAYOUT_H
+#define BUSBAR_SENSOR_LAYOUT_H
+
+#include "tools/sensor/protocol.h"
+
+#include <busbar/endpoint.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum sensor_peer_state {
+    SENSOR_PEER_ABSENT,
+    SENSOR_PEER_READY,
+    SENSOR_PEER_ENDED,
+    SENSOR_PEER_MISSING
+};
+
+struct sensor_peer {
+    enum sensor_peer_state state;
+    char name[BB_NAME_MAX + 1]; /* "worker-K" until one was heard */
+    uint64_t node_id;           /* 0: none */
+    uint64_t delivered;         /* its events that we took */
+    struct sensor_end end;      /* ENDED: what it said; zero else */
+    const char *why;            /* MISSING: "died", "left", "did not come" */
+};
+
+struct sensor_layout {
+    struct sensor_peer *peers; /* one for each share */
+    uint32_t count;
+    bool started;
+};
+
+/* sensor_layout_init - 0, or -1 without memory. */
+int sensor_layout_init(struct sensor_layout *layout, uint32_t count);
+void sensor_layout_fini(struct sensor_layout *layout);
+
+/*
+ * sensor_layout_ready - this node takes this share.  The same name with a new id is the same worker, started
+ * anew.  False: no such share, or another node has it, or it is too late.
+ */
+bool sensor_layout_ready(struct sensor_layout *layout,
+                         uint64_t share,
+                         const char *name,
+                         uint64_t node_id);
+
+/* sensor_layout_find - the peer with this id, or NULL. */
+struct sensor_peer *sensor_layout_find(const struct sensor_layout *layout, uint64_t node_id);
+
+/* sensor_layout_gone - a node left or died; `final` before the start too when nobody starts it again. */
+void
+sensor_layout_gone(struct sensor_layout *layout, uint64_t node_id, const char *why, bool final);
+
+/* sensor_layout_give_up - whoever is not READY (before the start) or not ENDED (after it) is MISSING. */
+void sensor_layout_give_up(struct sensor_layout *layout, const char *why);
+
+uint32_t sensor_layout_number(const struct sensor_layout *layout, enum sensor_peer_state state);
+
+/* sensor_layout_names - "worker-2, worker-3" of those in this state, as far as it fits. */
+void sensor_layout_names(const struct sensor_layout *layout,
+                         enum sensor_peer_state state,
+                         char *out,
+                         size_t cap);
+
+/* sensor_layout_sum - of what the ENDED said and, of the MISSING, what was taken from them. */
+void sensor_layout_sum(const struct sensor_layout *layout, struct sensor_end *out);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/sensor/options.h"
+
+#include "tools/sensor/clients.h"
+
+#include <busbar/endpoint.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DEFAULT_WORKERS = 4,
+    FORKED_WAIT_S = 30, /* the launcher's children are up long before, or never */
+    SECONDS_MAX = 10 * 365 * 24 * 3600,
+    RATE_MAX = 1000000000,
+};
+
+enum {
+    OPT_FILE = 1, /* an argument without a flag: getopt's word for it */
+    OPT_BUS = 'b',
+    OPT_HELP = 'h',
+    OPT_PCAP = 256,
+    OPT_LIVE,
+    OPT_WORKERS,
+    OPT_WATCH,
+    OPT_PATTERN,
+    OPT_DIR,
+    OPT_SECONDS,
+    OPT_RATE,
+    OPT_WAIT,
+    OPT_JSON,
+    OPT_STAY,
+    OPT_NODE,
+    OPT_ROLE,
+    OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"pcap", required_argument, NULL, OPT_PCAP},
+    {"live", required_argument, NULL, OPT_LIVE},
+    {"workers", required_argument, NULL, OPT_WORKERS},
+    {"watch", required_argument, NULL, OPT_WATCH},
+    {"pattern", required_argument, NULL, OPT_PATTERN},
+    {"bus", required_argument, NULL, OPT_BUS},
+    {"dir", required_argument, NULL, OPT_DIR},
+    {"seconds", required_argument, NULL, OPT_SECONDS},
+    {"rate", required_argument, NULL, OPT_RATE},
+    {"wait", required_argument, NULL, OPT_WAIT},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"stay", no_argument, NULL, OPT_STAY},
+    {"node", required_argument, NULL, OPT_NODE},
+    {"role", required_argument, NULL, OPT_ROLE},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+void
+sensor_options_help(FILE *out)
+{
+    (void)fputs(
+        "usage: busbar-sensor --pcap FILE...|--live IFACE [OPTION...]\n"
+        "       busbar-sensor --node NAME-K --role worker --workers N --pcap FILE...|--live IFACE\n"
+        "       busbar-sensor --node NAME --role manager --workers N [--watch ADDR|any]\n"
+        "\n"
+        "A small network sensor on a busbar: N workers share a capture by flow and raise the "
+        "event\n"
+        "connection_established for each TCP connection; a manager collects the known clients of "
+        "a\n"
+        "host.  The first form starts all of them; the others start one node, on any terminal.\n"
+        "\n"
+        "  --pcap FILE...    capture files: pcap or pcapng, also compressed by gzip\n"
+        "  --live IFACE      capture on an interface (root or CAP_NET_RAW)\n"
+        "  --seconds S       live: end after S seconds (else: Ctrl-C)\n"
+        "  --workers N       how many workers share the capture, 1 to 255 (4)\n"
+        "  --watch ADDR|any  the host whose clients are kept; any: every host (any)\n"
+        "  --pattern manager how events travel: from the workers to the manager (the only one "
+        "yet)\n"
+        "  --rate R          read R packets of the capture per second, not all at once\n"
+        "  --json            the result as one JSON object\n"
+        "  --stay            keep all nodes up after the result, until Ctrl-C\n"
+        "  -b, --bus NAME    the bus ($BUSBAR_BUS, else default)\n"
+        "  --dir DIR         where buses live ($BUSBAR_DIR, else a directory of yours in "
+        "/dev/shm)\n"
+        "  --node NAME       start only this node; a worker's name ends in -K, its share, 1 to N\n"
+        "  --role ROLE       of that node: manager or worker\n"
+        "  --wait S          manager: give workers up that are not there after S seconds\n"
+        "                    (30; with --node it waits without end)\n"
+        "  -h, --help        this text\n"
+        "  --version         the version\n"
+        "\n"
+        "exit: 0 done, 1 a node is missing, 2 usage, 3 time ran out, 4 no such bus, 5 permission,\n"
+        "      6 versions differ, 7 memory, files or space, 8 any other failure\n",
+        out);
+}
+
+static int
+fail_usage(struct sensor_fail *fail, const char *what, const char *value)
+{
+    return sensor_fail(fail, SENSOR_EXIT_USAGE, "%s%s; `busbar-sensor --help` shows how it goes",
+                       what, value);
+}
+
+/* Decimal digits only, min to max. */
+static int
+parse_number(uint32_t *out,
+             const char *option,
+             const char *text,
+             uint32_t min,
+             uint32_t max,
+             struct sensor_fail *fail)
+{
+    uint64_t n = 0;
+    const char *p = text;
+
+    for (; *p >= '0' && *p <= '9' && n <= max; p++) {
+        n = n * 10 + (uint64_t)(*p - '0');
+    }
+    if (p == text || *p != '\0' || n < min || n > max) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "%s takes a whole number from %u to %u, not `%s`", option, min, max,
+                           text);
+    }
+    *out = (uint32_t)n;
+    return 0;
+}
+
+static int
+parse_watch(struct sensor_options *o, const char *text, struct sensor_fail *fail)
+{
+    o->watch_text = text;
+    o->watch_any = strcmp(text, "any") == 0;
+    if (!o->watch_any && sensor_address_parse(text, o->watch) != 0) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "--watch takes an IPv4 or IPv6 address or `any`, not `%s`", text);
+    }
+    return 0;
+}
+
+static int
+parse_role(struct sensor_options *o, const char *text, struct sensor_fail *fail)
+{
+    int role = bb_role_parse(text);
+
+    if (role != BB_ROLE_MANAGER && role != BB_ROLE_WORKER) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE, "--role takes `manager` or `worker`, not `%s`",
+                           text);
+    }
+    o->role = (uint32_t)role;
+    return 0;
+}
+
+static int
+parse_pattern(const char *text, struct sensor_fail *fail)
+{
+    if (strcmp(text, "manager") != 0) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "--pattern takes `manager` in this version, not `%s`", text);
+    }
+    return 0;
+}
+
+/* An option with a number or a word to look at. */
+static int
+parse_checked(struct sensor_options *o, int opt, const char *arg, struct sensor_fail *fail)
+{
+    switch (opt) {
+    case OPT_WORKERS:
+        return parse_number(&o->workers, "--workers", arg, 1, SENSOR_WORKERS_MAX, fail);
+    case OPT_SECONDS:
+        return parse_number(&o->seconds, "--seconds", arg, 1, SECONDS_MAX, fail);
+    case OPT_RATE:
+        return parse_number(&o->rate, "--rate", arg, 1, RATE_MAX, fail);
+    case OPT_WAIT:
+        return parse_number(&o->wait_s, "--wait", arg, 1, SECONDS_MAX, fail);
+    case OPT_WATCH:
+        return parse_watch(o, arg, fail);
+    case OPT_ROLE:
+        return parse_role(o, arg, fail);
+    default:
+        return parse_pattern(arg, fail);
+    }
+}
+
+static int
+parse_option(struct sensor_options *o, int opt, const char *arg, struct sensor_fail *fail)
+{
+    switch (opt) {
+    case OPT_PCAP:
+        o->files[o->file_count++] = arg;
+        return 0;
+    case OPT_LIVE:
+        o->live = arg;
+        return 0;
+    case OPT_BUS:
+        o->bus = arg;
+        return 0;
+    case OPT_DIR:
+        o->dir = arg;
+        return 0;
+    case OPT_NODE:
+        o->node = arg;
+        return 0;
+    case OPT_JSON:
+        o->json = true;
+        return 0;
+    case OPT_STAY:
+        o->stay = true;
+        return 0;
+    case OPT_HELP:
+        o->help = true;
+        return 0;
+    case OPT_VERSION:
+        o->version = true;
+        return 0;
+    default:
+        return parse_checked(o, opt, arg, fail);
+    }
+}
+
+/* A worker's share is the number at the end of its name: worker-1 takes the first. */
+static int
+parse_share(struct sensor_options *o, struct sensor_fail *fail)
+{
+    const char *dash = strrchr(o->node, '-');
+    struct sensor_fail ignored;
+    uint32_t number = 0;
+
+    if (dash == NULL || parse_number(&number, "", dash + 1, 1, o->workers, &ignored) != 0) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "the name of a worker ends in its share, -1 to -%u with --workers %u; "
+                           "`%s` does not",
+                           o->workers, o->workers, o->node);
+    }
+    o->share = number - 1;
+    return 0;
+}
+
+static int
+check_node(struct sensor_options *o, struct sensor_fail *fail)
+{
+    if (o->node == NULL) {
+        o->wait_s = o->wait_s != 0 ? o->wait_s : FORKED_WAIT_S;
+        return o->role == BB_ROLE_NONE ? 0 : fail_usage(fail, "--role needs --node", "");
+    }
+    if (o->role == BB_ROLE_NONE) {
+        return fail_usage(fail, "--node needs --role manager or --role worker", "");
+    }
+    if (strlen(o->node) > BB_NAME_MAX || o->node[0] == '\0') {
+        return fail_usage(fail, "a node's name has 1 to 47 bytes, not ", o->node);
+    }
+    return o->role == BB_ROLE_WORKER ? parse_share(o, fail) : 0;
+}
+
+static int
+check(struct sensor_options *o, struct sensor_fail *fail)
+{
+    bool is_manager = o->node != NULL && o->role == BB_ROLE_MANAGER;
+
+    if (check_node(o, fail) != 0) {
+        return -1;
+    }
+    if (o->file_count != 0 && o->live != NULL) {
+        return fail_usage(fail, "--pcap and --live exclude each other", "");
+    }
+    if (is_manager && (o->file_count != 0 || o->live != NULL)) {
+        return fail_usage(fail, "a manager reads no capture: --pcap and --live are for workers",
+                          "");
+    }
+    if (!is_manager && o->file_count == 0 && o->live == NULL) {
+        return fail_usage(fail, "a capture is needed: --pcap FILE... or --live IFACE", "");
+    }
+    if (o->seconds != 0 && o->live == NULL) {
+        return fail_usage(fail, "--seconds is for --live", "");
+    }
+    if (o->rate != 0 && o->file_count == 0) {
+        return fail_usage(fail, "--rate is for --pcap", "");
+    }
+    return 0;
+}
+
+/* What getopt did not understand, in our words. */
+static int
+fail_getopt(int opt, int argc, char *const argv[], struct sensor_fail *fail)
+{
+    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+
+    return fail_usage(fail, opt == ':' ? "a value is missing after " : "unknown option ", word);
+}
+
+/* Files may follow --pcap as many as they are; anywhere else a bare word is a mistake. */
+static int
+parse_words(struct sensor_options *o, int argc, char *const argv[], struct sensor_fail *fail)
+{
+    bool in_files = false;
+    int opt;
+
+    optind = 0; /* glibc: begin anew */
+    opterr = 0;
+    while ((opt = getopt_long(argc, argv, "-:b:h", long_options, NULL)) != -1) {
+        if (opt == ':' || opt == '?') {
+            return fail_getopt(opt, argc, argv, fail);
+        }
+        if (opt == OPT_FILE) {
+            if (!in_files) {
+                return fail_usage(fail, "what is this: ", optarg);
+            }
+            opt = OPT_PCAP;
+        }
+        in_files = opt == OPT_PCAP;
+        if (parse_option(o, opt, optarg, fail) != 0) {
+            return -1;
+        }
+    }
+    for (; optind < argc; optind++) { /* after "--" */
+        o->files[o->file_count++] = argv[optind];
+    }
+    return 0;
+}
+
+int
+sensor_options_parse(struct sensor_options *out,
+                     int argc,
+                     char *const argv[],
+                     struct sensor_fail *fail)
+{
+    memset(out, 0, sizeof(*out));
+    out->workers = DEFAULT_WORKERS;
+    out->watch_any = true;
+    out->watch_text = "any";
+    out->files = calloc((size_t)argc + 1, sizeof(*out->files));
+    if (out->files == NULL) {
+        return sensor_fail(fail, SENSOR_EXIT_RESOURCE, "out of memory");
+    }
+    if (parse_words(out, argc, argv, fail) != 0) {
+        return -1;
+    }
+    return out->help || out->version ? 0 : check(out, fail);
+}
+
+void
+sensor_options_fini(struct sensor_options *opts)
+{
+    free(opts->files);
+    opts->files = NULL;
+    opts->file_count = 0;
+}

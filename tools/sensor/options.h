@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools/sensor/options.h - the command line, checked.
+ */
+#ifndef BUSBAR_SENSOR_OPTIONS_H
+#define BUSBAR_SENSOR_OPTIONS_H
+
+#include "tools/sensor/fail.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+    SENSOR_WORKERS_MAX = 255, /* the bus has 256 subscribers: one for each node */
+};
+
+struct sensor_options {
+    const char **files; /* file_count of them; owned, the strings are argv's */
+    size_t file_count;
+    const char *live; /* interface, or NULL */
+    uint32_t workers;
+    bool watch_any;
+    uint8_t watch[16];
+    const char *watch_text;
+    const char *bus; /* NULL: as the library chooses */
+    const char *dir;
+    uint32_t seconds; /* live: how long; 0: until it is told to end */
+    uint32_t rate;    /* packets per second of the whole capture; 0: as fast as it goes */
+    uint32_t wait_s;  /* how long the manager waits for its workers; 0: without end */
+    bool json;
+    bool stay;
+    bool help;
+    bool version;
+    const char *node; /* only this node, in this process; NULL: fork all of them */
+    uint32_t role;    /* enum bb_role; of node */
+    uint32_t share;   /* of a worker: 0 .. workers - 1 */
+    bool forked;      /* the node is a child of the launcher: nobody starts it again */
+};
+
+/* sensor_options_parse - 0, or -1 and the sentence; after help or version nothing else is checked. */
+int sensor_options_parse(struct sensor_options *out,
+                         int argc,
+                         char *const argv[],
+                         struct sensor_fail *fail);
+void sensor_options_fini(struct sensor_options *opts);
+
+/* sensor_options_help - the text of --help. */
+void sensor_options_help(FILE *out);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/sensor/protocol.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+enum { COUNTS_MAX = 7 };
+
+static const char *const names[] = {
+    [SENSOR_MSG_UNKNOWN] = "",
+    [SENSOR_MSG_HELLO] = "sensor_hello",
+    [SENSOR_MSG_READY] = "sensor_ready",
+    [SENSOR_MSG_START] = "sensor_start",
+    [SENSOR_MSG_STOP] = "sensor_stop",
+    [SENSOR_MSG_END] = "sensor_end",
+    [SENSOR_MSG_RESULT] = "sensor_result",
+    [SENSOR_MSG_CONNECTION] = "connection_established",
+};
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+static void
+begin(struct bb_builder *b, void *buf, size_t cap, enum sensor_kind kind)
+{
+    bb_build_init(b, buf, cap);
+    bb_event_begin(b, names[kind], strlen(names[kind]));
+}
+
+static int64_t
+finish(struct bb_builder *b)
+{
+    bb_event_end(b);
+    return bb_build_end(b);
+}
+
+static void
+put_counts(struct bb_builder *b, const uint64_t *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        bb_put_count(b, counts[i]);
+    }
+}
+
+int64_t
+sensor_write_hello(void *buf, size_t cap, uint64_t workers)
+{
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_HELLO);
+    bb_put_count(&b, workers);
+    return finish(&b);
+}
+
+int64_t
+sensor_write_ready(void *buf, size_t cap, uint64_t share, uint64_t workers)
+{
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_READY);
+    bb_put_count(&b, share);
+    bb_put_count(&b, workers);
+    return finish(&b);
+}
+
+int64_t
+sensor_write_start(void *buf, size_t cap, uint64_t workers, int64_t wall_ns)
+{
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_START);
+    bb_put_count(&b, workers);
+    bb_put_timestamp(&b, wall_ns);
+    return finish(&b);
+}
+
+int64_t
+sensor_write_stop(void *buf, size_t cap)
+{
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_STOP);
+    return finish(&b);
+}
+
+int64_t
+sensor_write_end(void *buf, size_t cap, const struct sensor_end *end)
+{
+    const uint64_t counts[] = {end->packets, end->connections, end->events, end->state,
+                               end->waits,   end->half_open,   end->dropped};
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_END);
+    put_counts(&b, counts, sizeof(counts) / sizeof(counts[0]));
+    return finish(&b);
+}
+
+int64_t
+sensor_write_connection(void *buf,
+                        size_t cap,
+                        const struct sensor_connection *conn,
+                        int64_t network_wall_ns)
+{
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_CONNECTION);
+    bb_put_address(&b, conn->orig);
+    bb_put_address(&b, conn->resp);
+    bb_put_port(&b, conn->resp_port, BB_PROTO_TCP);
+    bb_event_meta(&b, BB_META_NETWORK_TIME);
+    bb_put_timestamp(&b, network_wall_ns);
+    return finish(&b);
+}
+
+int64_t
+sensor_write_result(void *buf,
+                    size_t cap,
+                    const struct sensor_result *result,
+                    const struct sensor_address *clients,
+                    size_t client_count)
+{
+    const uint64_t counts[] = {result->packets,   result->connections, result->events,
+                               result->delivered, result->filtered,    result->lost};
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_RESULT);
+    put_counts(&b, counts, sizeof(counts) / sizeof(counts[0]));
+    if (clients == NULL) {
+        bb_put_none(&b);
+    } else {
+        bb_put_set_begin(&b);
+        for (size_t i = 0; i < client_count; i++) {
+            bb_put_address(&b, clients[i].ip);
+        }
+        bb_put_end(&b);
+    }
+    return finish(&b);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+static enum sensor_kind
+kind_of(const struct bb_event *ev)
+{
+    for (enum sensor_kind kind = SENSOR_MSG_HELLO; kind <= SENSOR_MSG_CONNECTION; kind++) {
+        if (strlen(names[kind]) == ev->name_bytes
+            && memcmp(names[kind], ev->name, ev->name_bytes) == 0) {
+            return kind;
+        }
+    }
+    return SENSOR_MSG_UNKNOWN;
+}
+
+/* The first n arguments as counts. */
+static bool
+get_counts(const struct bb_event *ev, uint64_t *counts, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct bb_value v;
+
+        if (bb_event_arg(ev, i, &v) != 0 || bb_get_count(&v, &counts[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+get_start(struct sensor_message *out, const struct bb_event *ev)
+{
+    struct bb_value v;
+
+    return get_counts(ev, &out->workers, 1) && bb_event_arg(ev, 1, &v) == 0
+           && bb_get_timestamp(&v, &out->start_wall_ns) == 0;
+}
+
+static bool
+get_ready(struct sensor_message *out, const struct bb_event *ev)
+{
+    uint64_t counts[2];
+
+    if (!get_counts(ev, counts, 2)) {
+        return false;
+    }
+    out->share = counts[0];
+    out->workers = counts[1];
+    return true;
+}
+
+static bool
+get_end(struct sensor_message *out, const struct bb_event *ev)
+{
+    uint64_t c[COUNTS_MAX];
+
+    if (!get_counts(ev, c, COUNTS_MAX)) {
+        return false;
+    }
+    out->end = (struct sensor_end){.packets = c[0],
+                                   .connections = c[1],
+                                   .events = c[2],
+                                   .state = c[3],
+                                   .waits = c[4],
+                                   .half_open = c[5],
+                                   .dropped = c[6]};
+    return true;
+}
+
+static bool
+get_connection(struct sensor_message *out, const struct bb_event *ev)
+{
+    struct bb_value v;
+
+    return bb_event_arg(ev, 0, &v) == 0 && bb_get_address(&v, out->orig) == 0
+           && bb_event_arg(ev, 1, &v) == 0 && bb_get_address(&v, out->resp) == 0;
+}
+
+static bool
+get_arguments(struct sensor_message *out, const struct bb_event *ev)
+{
+    switch (out->kind) {
+    case SENSOR_MSG_HELLO:
+        return get_counts(ev, &out->workers, 1);
+    case SENSOR_MSG_READY:
+        return get_ready(out, ev);
+    case SENSOR_MSG_START:
+        return get_start(out, ev);
+    case SENSOR_MSG_END:
+        return get_end(out, ev);
+    case SENSOR_MSG_CONNECTION:
+        return get_connection(out, ev);
+    case SENSOR_MSG_STOP:
+    case SENSOR_MSG_RESULT:
+        return true;
+    case SENSOR_MSG_UNKNOWN:
+    default:
+        return false;
+    }
+}
+
+void
+sensor_read(struct sensor_message *out, const void *data, size_t bytes)
+{
+    struct bb_event ev;
+
+    memset(out, 0, sizeof(*out));
+    if (bb_event_open(&ev, data, bytes) != 0) {
+        return;
+    }
+    out->kind = kind_of(&ev);
+    if (!get_arguments(out, &ev)) {
+        out->kind = SENSOR_MSG_UNKNOWN;
+    }
+}
