@@ -12,6 +12,7 @@
 #include "shm/hash.h"
 #include "shm/hook.h"
 #include "shm/os.h"
+#include "shm/registry.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ bbi_announce(struct bbi_attach *at)
 int
 bbi_is_alive(const struct bbi_attach *at, int64_t lock_off)
 {
-    return bbi_os_lock_test(at->probe_fd, lock_off) == 1;
+    return bbi_os_lock_test(at->probe_fd, lock_off)
+           != 0; /* who cannot be asked about is not dead */
 }
 
 static int
@@ -251,15 +253,15 @@ static int
 say_name_taken(const struct bbi_attach *at, const char *name, struct bbi_fault *f)
 {
     for (uint32_t i = 0; i < BBI_MEMBERS; i++) {
-        const struct bbi_member *m = &at->bus->members[i];
-        if (bbi_load_acquire(&m->state) == BBI_MEMBER_ACTIVE
-            && strncmp(m->name, name, BBI_NAME_BYTES) == 0) {
+        struct bbi_member_view v;
+        if (bbi_member_read(&at->bus->members[i], &v) && v.state == BBI_MEMBER_ACTIVE
+            && strcmp(v.name, name) == 0) {
             int rc = bbi_fault_set(
                 f, BB_EEXIST, name,
                 "the name '%s' on bus '%s' belongs to process %d of user %u: end it or "
                 "choose another name",
-                name, at->place.path, (int)m->pid, (unsigned)m->uid);
-            bbi_fault_owner(f, m->pid, m->uid);
+                name, at->place.path, (int)v.pid, (unsigned)v.uid);
+            bbi_fault_owner(f, v.pid, v.uid);
             return rc;
         }
     }
@@ -293,16 +295,20 @@ fill_slot(struct bbi_attach *at, uint32_t role)
     bbi_store_relaxed(&m->prev_end, old == BBI_MEMBER_LEFT ? BBI_MEMBER_LEFT : BBI_MEMBER_DIED);
     bbi_store_release(&m->state, BBI_MEMBER_FREE); /* R8: who reads the old one sees it go */
     at->member_gen = bbi_load_relaxed(&m->gen) + 1;
-    bbi_store_relaxed(&m->gen, at->member_gen);
-    bbi_store_relaxed(&m->role, role);
+    bbi_store_release(&m->gen, at->member_gen);
+    bbi_fence_release(); /* R8: who reads a word of ours as one of the old member's sees gen moved */
+    bbi_store_release(&m->role, role);
     BBI_HOOK("member:filling");
-    m->pid = (int32_t)getpid();
-    m->uid = (uint32_t)geteuid();
-    m->pidns = bbi_os_pidns();
-    m->start_ticks = bbi_os_start_ticks(getpid());
-    m->joined_wall_ns = bbi_os_wall_ns();
-    memset(m->name, 0, sizeof(m->name));
-    memcpy(m->name, at->name, strlen(at->name));
+    struct bbi_member ours = {
+        .pid = (int32_t)getpid(),
+        .uid = (uint32_t)geteuid(),
+        .pidns = bbi_os_pidns(),
+        .start_ticks = bbi_os_start_ticks(getpid()),
+        .joined_wall_ns = bbi_os_wall_ns(),
+    };
+    memcpy(ours.name, at->name, strlen(at->name));
+    bbi_fill_racy((unsigned char *)m + BBI_MEMBER_FIXED_OFF,
+                  (unsigned char *)&ours + BBI_MEMBER_FIXED_OFF, BBI_MEMBER_FIXED_BYTES); /* R8 */
     bbi_store_release(&m->state, BBI_MEMBER_ACTIVE); /* R8: pairs with every look at a member */
     BBI_HOOK("member:active");
     (void)bbi_announce(at);

@@ -50,7 +50,7 @@ void bbi_attach_close(struct bbi_attach *at);
 /* bbi_attach_forked - in a forked child: lets go of the descriptors, not of the parent's locks. */
 void bbi_attach_forked(struct bbi_attach *at);
 
-/* bbi_is_alive - 1 if somebody holds this byte, also when it is us; 0 if free or unknown. */
+/* bbi_is_alive - 1 if somebody holds this byte, also when it is us, or if it cannot be known. */
 int bbi_is_alive(const struct bbi_attach *at, int64_t lock_off);
 
 /* bbi_announce - members or rings changed: raise member_epoch.  Returns the new one. */

@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SLICE_NS = 10000000 };
+enum {
+    SLICE_NS = 10000000,
+    NUDGE_SHARE = 32, /* of the ring: between two looks at a slow reader that may be asleep */
+};
 
 static void
 mask_set(struct bbi_mask *m, uint32_t i)
@@ -43,11 +46,18 @@ forget(struct bbi_audience *aud, uint32_t i)
     bbi_segment_close(&l->seg);
     free(l->filter);
     aud->pending -= l->is_pending;
-    aud->reliable -= l->join_gen != 0;
+    aud->reliable -= (uint32_t)(l->join_gen != 0) + (uint32_t)l->is_owed;
     mask_clear(&aud->unmapped, i);
     *l = (struct bbi_listener){0};
     bbi_store_relaxed(&ring_of(aud)->evicted[i].gen, 0);
     bbi_store_relaxed(&ring_of(aud)->evicted[i].why, 0);
+}
+
+static void
+end_owing(struct bbi_audience *aud, struct bbi_listener *l)
+{
+    aud->reliable -= l->is_owed;
+    l->is_owed = false;
 }
 
 /* We cannot protect this one: it is told, and wanted to be woken by everything. */
@@ -55,9 +65,11 @@ static void
 give_up_mapping(struct bbi_audience *aud, uint32_t i)
 {
     aud->listeners[i].is_unmapped = true;
+    end_owing(aud, &aud->listeners[i]); /* nor wait for it */
     mask_set(&aud->unmapped, i);
-    bbi_store_relaxed(&ring_of(aud)->evicted[i].gen, UINT32_MAX);
-    bbi_store_release(&ring_of(aud)->evicted[i].why, BBI_EVICT_UNMAPPED); /* R4 */
+    bbi_store_relaxed(&ring_of(aud)->evicted[i].why, BBI_EVICT_UNMAPPED);
+    bbi_store_release(&ring_of(aud)->evicted[i].gen,
+                      bbi_evict_mark(aud->listeners[i].key)); /* R4 */
 }
 
 static void
@@ -93,9 +105,10 @@ read_filter(struct bbi_audience *aud, struct bbi_listener *l)
     if (l->filter == NULL) {
         l->filter = malloc(sizeof(*l->filter));
     }
-    if (l->filter != NULL && bbi_filter_read(sub, l->filter) < 0) {
-        l->filter->count = 0;
-        l->filter->bytes = 0;
+    l->wants_all = l->filter == NULL || bbi_filter_read(sub, l->filter) < 0;
+    if (l->wants_all) { /* rather wake it too often than never */
+        free(l->filter);
+        l->filter = NULL;
     }
     l->filter_sel = sel;
     aud->mask_epoch++;
@@ -130,8 +143,15 @@ read_join(struct bbi_audience *aud, struct bbi_listener *l)
     const struct bbi_sub *sub = l->seg.base;
     const struct bbi_cursor *line = &sub->cursors[aud->ring_index];
     uint32_t gen = bbi_load_acquire(&line->join_gen); /* R4 */
-    bool joins = bbi_load_acquire(&line->ring_key) == aud->ring_key
-                 && bbi_load_acquire(&line->mode) == BBI_JOIN_RELIABLE && gen != 0;
+    bool is_ours = bbi_load_acquire(&line->ring_key) == aud->ring_key;
+    uint32_t mode = bbi_load_acquire(&line->mode);
+    bool joins = is_ours && mode == BBI_JOIN_RELIABLE && gen != 0;
+    bool declines =
+        is_ours
+        && (mode == BBI_JOIN_LOSSY || bbi_load_acquire(&line->cursor) == BBI_CURSOR_RENOUNCED);
+    if (joins || declines) {
+        end_owing(aud, l);
+    }
     if (!joins) {
         aud->reliable -= l->join_gen != 0;
         l->join_gen = 0;
@@ -170,6 +190,11 @@ refresh_limits(struct bbi_audience *aud)
         struct bbi_listener *l = &aud->listeners[i];
         if (l->is_pending) {
             min = bbi_min_u64(min, l->floor);
+        } else if (l->is_owed) {
+            if (w->map.depth < min) { /* the ring's first message */
+                min = w->map.depth;
+                slowest = i;
+            }
         } else if (l->join_gen != 0 && !is_evicted(aud, i)) {
             const struct bbi_sub *sub = l->seg.base;
             l->cursor = clamp_cursor(aud, bbi_load_seq_cst(&sub->cursors[aud->ring_index].cursor),
@@ -199,6 +224,13 @@ is_deaf_to_us(const struct bbi_audience *aud, const struct bbi_row *sub)
            && (sub->lane & BBI_SUB_LOOPBACK) == 0;
 }
 
+/* member_epoch when our ring was registered; our own row. */
+static uint64_t
+own_born(const struct bbi_audience *aud)
+{
+    return bbi_load_relaxed(&aud->at->bus->rings[aud->ring_index].born);
+}
+
 static void
 look_at_row(struct bbi_audience *aud, uint32_t i)
 {
@@ -214,6 +246,9 @@ look_at_row(struct bbi_audience *aud, uint32_t i)
         l->key = row.key;
         l->is_pending = true;
         l->floor = aud->tail_before;
+        l->is_owed = (row.lane & BBI_SUB_RELIABLE) != 0 && bbi_is_before(row.born, own_born(aud))
+                     && is_intact(aud->writer, aud->writer->map.depth);
+        aud->reliable += l->is_owed;
         aud->pending++;
     }
 }
@@ -314,7 +349,7 @@ bbi_audience_mask(const struct bbi_audience *aud,
         const struct bbi_listener *l = &aud->listeners[i];
         struct bbi_filter_item item;
         uint32_t off = 0;
-        if (l->is_pending) {
+        if (l->is_pending || l->wants_all) {
             mask_set(out, i); /* not read yet: rather wake it once too often */
         }
         while (l->filter != NULL && bbi_filter_next(l->filter, &off, &item)) {
@@ -343,27 +378,49 @@ wake_first(struct bbi_audience *aud, uint32_t word, uint64_t asleep)
 static void
 wake_sleepers(struct bbi_audience *aud)
 {
-    struct bbi_ring *ring = ring_of(aud);
+    struct bbi_bus *bus = aud->at->bus;
     bool woke = false;
     for (uint32_t w = 0; w < BBI_SUB_WORDS; w++) {
         uint64_t wake = aud->wake.words[w];
         if (wake == 0) {
             continue;
         }
-        uint64_t asleep = bbi_load_seq_cst(&aud->at->bus->sleepers[w].v); /* R5 */
-        uint64_t mine = asleep & wake;
+        uint64_t mine = bbi_load_seq_cst(&bus->sleepers[w].v) & wake; /* R5 */
         aud->wake.words[w] = 0;
         if (mine == 0) {
             continue;
         }
         if ((mine & (mine - 1)) != 0 || woke) { /* more than one: whoever wakes passes it on */
-            uint64_t left = bbi_load_relaxed(&ring->pass_on[w]) & asleep;
-            bbi_store_release(&ring->pass_on[w], left | mine); /* R6 */
+            (void)bbi_fetch_or_seq_cst(&bus->pass_on[w].v, mine); /* R6: before the waking */
             BBI_HOOK("audience:pass_on");
         }
         if (!woke) {
             woke = wake_first(aud, w, mine);
         }
+    }
+}
+
+/* Half of what the slowest reader leaves us is used up, as of the last look at cursors. */
+static bool
+is_half_full(const struct bbi_writer *w)
+{
+    return w->lim_seq - w->n <= w->map.depth / 2 || w->lim_pos - w->pos <= w->map.pay_bytes / 2;
+}
+
+/* A reader that sleeps since it wants nothing of this shall not be evicted for it: wake it in time. */
+static void
+nudge_slowest(struct bbi_audience *aud)
+{
+    struct bbi_writer *w = aud->writer;
+    if (!is_half_full(w) || bbi_is_before(w->n, aud->nudge_seq)) {
+        return;
+    }
+    uint32_t slowest = refresh_limits(aud);
+    aud->nudge_seq = w->n + w->map.depth / NUDGE_SHARE;
+    if (slowest != BBI_SUBS && is_half_full(w)) {
+        int woke = bbi_wake_ring(aud->at->bus, &aud->waker, slowest);
+        bbi_own_add(&ring_of(aud)->counters.wakes, (uint64_t)woke);
+        BBI_HOOK("audience:nudged");
     }
 }
 
@@ -377,28 +434,44 @@ bbi_audience_flush(struct bbi_audience *aud)
     bbi_writer_flush(aud->writer);
     bbi_audience_look(aud);
     wake_sleepers(aud);
+    if (aud->reliable != 0) {
+        nudge_slowest(aud);
+    }
 }
 
 static void
 evict(struct bbi_audience *aud, uint32_t i)
 {
     struct bbi_ring *ring = ring_of(aud);
+    struct bbi_listener *l = &aud->listeners[i];
     bbi_store_relaxed(&ring->evicted[i].why, BBI_EVICT_SLOW);
-    bbi_store_release(&ring->evicted[i].gen, aud->listeners[i].join_gen); /* R4 */
+    bbi_store_release(&ring->evicted[i].gen,
+                      l->is_owed ? bbi_evict_mark(l->key) : l->join_gen); /* R4 */
+    end_owing(aud, l);
     bbi_own_add(&ring->counters.evicted, 1);
     BBI_HOOK("audience:evicted");
 }
 
-/* Looks again; drops the slowest if it is dead.  True when there is room. */
+/* It died, or it closed; its row may have another owner already, who is alive. */
+static bool
+is_gone(const struct bbi_audience *aud, uint32_t i)
+{
+    struct bbi_row row;
+    return !bbi_row_read(&aud->at->bus->subs[i], &row) || row.key != aud->listeners[i].key
+           || !bbi_is_alive(aud->at, BBI_LOCK_SUB + i);
+}
+
+/* Looks again; drops the slowest if it is gone.  True when there is room. */
 static bool
 look_again(struct bbi_audience *aud, uint64_t bytes, uint32_t *slowest)
 {
     for (;;) {
+        bbi_audience_look(aud); /* somebody may have joined while we wait */
         *slowest = refresh_limits(aud);
         if (bbi_writer_has_room(aud->writer, bytes)) {
             return true;
         }
-        if (*slowest == BBI_SUBS || bbi_is_alive(aud->at, BBI_LOCK_SUB + *slowest)) {
+        if (*slowest == BBI_SUBS || !is_gone(aud, *slowest)) {
             return false;
         }
         forget(aud, *slowest);

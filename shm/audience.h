@@ -33,8 +33,11 @@ struct bbi_listener {
     uint32_t join_gen; /* of the reliable join that we honour; 0: none */
     uint64_t cursor;   /* the last that we believed */
     bool is_pending;   /* seen, not mapped yet: protected at floor */
-    bool is_unmapped;  /* could not be mapped: not protected, wants everything */
-    uint64_t floor;    /* nothing below is protected: our tail at the flush before we noticed */
+    bool
+        is_owed; /* reliable, older than our ring, not joined yet: it will read from the first message */
+    bool wants_all;   /* its filters could not be read */
+    bool is_unmapped; /* could not be mapped: not protected, wants everything */
+    uint64_t floor;   /* nothing below is protected: our tail at the flush before we noticed */
 };
 
 struct bbi_audience {
@@ -44,6 +47,7 @@ struct bbi_audience {
     uint32_t ring_index;
     uint64_t ring_key;
     uint64_t epoch;       /* sub_epoch at the last look */
+    uint64_t nudge_seq;   /* when to look again whether the slowest is asleep */
     uint64_t mask_epoch;  /* rises when any filter changed: cached masks older than this are void */
     uint64_t tail_before; /* our tail at the previous flush */
     struct bbi_mask wake; /* who wants what was published since the last flush */

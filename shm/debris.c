@@ -109,7 +109,7 @@ bbi_debris_bury(struct bbi_attach *at, const char *ring_name)
 {
     char path[BBI_FILE_NAME_BYTES + 8];
     int dir_fd = at->place.dir_fd;
-    (void)mkdirat(dir_fd, "dead", 0770); /* the sticky group comes from the bus's directory */
+    bbi_place_subdir(&at->place, "dead");
     (void)snprintf(path, sizeof(path), "dead/%s", ring_name);
     if (renameat(dir_fd, ring_name, dir_fd, path) != 0 && errno != ENOENT) {
         (void)unlinkat(dir_fd, ring_name, 0);
@@ -151,12 +151,14 @@ row_needs_file(const struct sweep *s, int kind, uint32_t index, uint64_t key)
         return false;
     }
     const struct bbi_entry *e = is_ring ? &at->bus->rings[index] : &at->bus->subs[index];
-    if (bbi_is_alive(at, (is_ring ? BBI_LOCK_RING : BBI_LOCK_SUB) + index)) {
-        return true;
+    bool is_held = bbi_is_alive(at, (is_ring ? BBI_LOCK_RING : BBI_LOCK_SUB) + index);
+    bool is_free = bbi_load_acquire(&e->state) == BBI_ENTRY_FREE;
+    if (is_held && is_free) {
+        return true; /* perhaps its owner is just about to fill the row */
     }
-    /* A ring that ended (R8) is the steward's to bury; a dry run says what would become of it. */
-    return is_ring && (s->flags & BBI_DEBRIS_DRY_RUN) == 0
-           && bbi_load_acquire(&e->state) != BBI_ENTRY_FREE && bbi_load_relaxed(&e->key) == key;
+    /* A ring that ended is the steward's to bury; a dry run says what would become of it. */
+    bool counts = is_held || (is_ring && (s->flags & BBI_DEBRIS_DRY_RUN) == 0);
+    return counts && !is_free && bbi_load_acquire(&e->key) == key;
 }
 
 static void
@@ -174,7 +176,8 @@ sweep_file(struct sweep *s, const char *name)
         return;
     }
     bool dry = (s->flags & BBI_DEBRIS_DRY_RUN) != 0;
-    bool bury = kind == BBI_FILE_RING && (s->flags & BBI_DEBRIS_KEEP_DEAD) != 0;
+    /* Of a ring that no row names nobody ever read a message. */
+    bool bury = s->is_alone && kind == BBI_FILE_RING && (s->flags & BBI_DEBRIS_KEEP_DEAD) != 0;
     bool removed = false;
     if (!dry && bury) {
         bbi_debris_bury(s->at, name);
@@ -186,6 +189,50 @@ sweep_file(struct sweep *s, const char *name)
     s->count++;
     report(s->cb, s->user, name, &ident, &st, removed,
            is_control ? "nobody is attached" : "its process is gone");
+}
+
+/* When its publisher was last active; monotonic, of this boot or another. */
+static int64_t
+last_beat(int dir_fd, const char *name)
+{
+    uint64_t beat = 0;
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0) {
+        (void)!pread(fd, &beat, sizeof(beat), offsetof(struct bbi_ring, beat_ns));
+        (void)close(fd);
+    }
+    return (int64_t)beat;
+}
+
+/* The names of all rings, in the order in which they fell silent: the newest are buried last, and kept. */
+static int
+list_rings(DIR *dir, int dir_fd, struct dead_ring *out, int cap)
+{
+    int n = 0;
+    const struct dirent *e;
+    while (n < cap && (e = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
+        uint32_t index, gen;
+        uint64_t key;
+        if (bbi_place_parse_name(e->d_name, &index, &gen, &key) == BBI_FILE_RING) {
+            bbi_place_ring_name(out[n].name, index, gen, key);
+            out[n].ended_ns = last_beat(dir_fd, out[n].name);
+            n++;
+        }
+    }
+    qsort(out, (size_t)n, sizeof(*out), by_end);
+    rewinddir(dir);
+    return n;
+}
+
+static void
+sweep_rings_in_order(struct sweep *s, DIR *dir)
+{
+    struct dead_ring *rings = calloc(BBI_RINGS, sizeof(*rings));
+    int n = rings != NULL ? list_rings(dir, s->at->place.dir_fd, rings, BBI_RINGS) : 0;
+    for (int i = 0; i < n; i++) {
+        sweep_file(s, rings[i].name);
+    }
+    free(rings);
 }
 
 static void
@@ -200,6 +247,9 @@ sweep_dir(struct sweep *s)
         return;
     }
     const struct dirent *e;
+    if (s->is_alone && (s->flags & BBI_DEBRIS_KEEP_DEAD) != 0) {
+        sweep_rings_in_order(s, dir);
+    }
     while ((e = readdir(dir)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
         sweep_file(s, e->d_name);
     }

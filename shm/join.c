@@ -39,6 +39,7 @@ bbi_join_begin(
     struct bbi_join *j, struct bbi_reader *r, bool reliable, enum bbi_seek seek, uint64_t last)
 {
     j->is_reliable = reliable;
+    j->mark = bbi_evict_mark(j->sub->ident.key);
     bbi_reader_seek(r, seek, last);
     write_line(j, r->cursor);
     if (!reliable) {
@@ -77,7 +78,7 @@ bbi_join_evicted(const struct bbi_join *j, uint32_t *why)
 {
     const struct bbi_evict *e = &j->ring->evicted[j->sub_index];
     uint32_t gen = bbi_load_acquire(&e->gen); /* R4: pairs with evict() */
-    if (BBI_LIKELY(gen == 0 || !j->is_reliable || (gen != j->gen && gen != UINT32_MAX))) {
+    if (BBI_LIKELY(gen == 0 || !j->is_reliable || (gen != j->gen && gen != j->mark))) {
         return 0;
     }
     *why = bbi_load_acquire(&e->why); /* R4: stored before gen */
@@ -87,7 +88,8 @@ bbi_join_evicted(const struct bbi_join *j, uint32_t *why)
 void
 bbi_join_again(struct bbi_join *j, const struct bbi_reader *r)
 {
-    j->gen = j->gen + 1 < UINT32_MAX - 1 ? j->gen + 1 : 1;
+    j->gen = j->gen < INT32_MAX ? j->gen + 1 : 1;
+    j->mark = j->gen; /* the mark has said what it had to say */
     write_line(j, r->cursor);
     tell_publishers(j);
 }

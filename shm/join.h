@@ -22,7 +22,8 @@ struct bbi_join {
     struct bbi_ring *ring;
     uint32_t ring_index, sub_index;
     uint64_t ring_key;
-    uint32_t gen;       /* of this join; never 0 or UINT32_MAX */
+    uint32_t gen;       /* of this join; never 0, top bit clear */
+    uint32_t mark;      /* what a publisher that gave us up before we joined writes instead */
     uint64_t published; /* the cursor that publishers see */
     bool is_reliable;
 };

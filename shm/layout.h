@@ -106,6 +106,10 @@ struct bbi_member {
     uint8_t reserved[32];
 };
 static_assert(sizeof(struct bbi_member) == BBI_LINE_BYTES, "layout 1");
+enum { /* pid to name: copied as a whole, since a reader may look while a slot changes hands */
+       BBI_MEMBER_FIXED_OFF = offsetof(struct bbi_member, pid),
+       BBI_MEMBER_FIXED_BYTES = offsetof(struct bbi_member, reserved) - BBI_MEMBER_FIXED_OFF,
+};
 
 enum bbi_entry_state {
     BBI_ENTRY_FREE = 0,
@@ -151,6 +155,8 @@ struct bbi_bus {
     struct bbi_line_u64 member_epoch;            /* R8: members, rings come and go; anybody adds */
     struct bbi_line_u64 sleepers[BBI_SUB_WORDS]; /* R5: bit i: subscriber i may be asleep */
     struct bbi_line_u64 steward_ns;              /* monotonic time of the last scan: a hint */
+    /* R6: sleepers whom a publisher left to those it woke.  Whoever takes a bit off wakes that one. */
+    struct bbi_line_u64 pass_on[BBI_SUB_WORDS];
     alignas(BBI_PAGE_BYTES) struct bbi_member members[BBI_MEMBERS];
     struct bbi_entry rings[BBI_RINGS];
     struct bbi_entry subs[BBI_SUBS];
@@ -158,6 +164,7 @@ struct bbi_bus {
 };
 static_assert(offsetof(struct bbi_bus, sub_epoch) == 0x1000, "layout 1");
 static_assert(offsetof(struct bbi_bus, sleepers) == 0x1100, "layout 1");
+static_assert(offsetof(struct bbi_bus, pass_on) == 0x1380, "layout 1");
 static_assert(offsetof(struct bbi_bus, members) == 0x2000, "layout 1");
 static_assert(offsetof(struct bbi_bus, rings) == 0x12000, "layout 1");
 static_assert(offsetof(struct bbi_bus, subs) == 0x22000, "layout 1");
@@ -169,6 +176,7 @@ static_assert(offsetof(struct bbi_bus, bells) == 0x26000, "layout 1");
 #define BBI_LOCK_MEMBER   INT64_C(1000)
 #define BBI_LOCK_RING     INT64_C(10000)
 #define BBI_LOCK_SUB      INT64_C(20000)
+#define BBI_LOCK_TIDY     INT64_C(100000)    /* + the byte of a row whose owner is gone */
 #define BBI_LOCK_NAME     (INT64_C(1) << 62) /* + 62 bits of the name's hash */
 
 /* ---- ring file ------------------------------------------------------------------------------------ */
@@ -209,10 +217,17 @@ struct bbi_anchor {
     bbi_u64 reserved;
 };
 
+/* In place of a join's generation (whose top bit is clear): the subscriber as such, by its file's key. */
+static inline uint32_t
+bbi_evict_mark(uint64_t sub_key)
+{
+    return (uint32_t)sub_key | UINT32_C(1) << 31;
+}
+
 enum bbi_evict_why { BBI_EVICT_SLOW = 1, BBI_EVICT_UNMAPPED = 2 };
 
 struct bbi_evict {
-    bbi_u32 gen; /* join_gen of the subscriber that was evicted; release, R4 */
+    bbi_u32 gen; /* join_gen that was evicted, or the mark of one that never joined; release, R4 */
     bbi_u32 why; /* enum bbi_evict_why */
 };
 
@@ -234,8 +249,7 @@ struct bbi_ring {
     alignas(BBI_LINE_BYTES) bbi_u32 topics; /* dictionary entries that are whole; release, R7 */
     bbi_u32 anchors;                        /* anchors ever written; release, R10 */
     alignas(BBI_LINE_BYTES) struct bbi_ring_counters counters;
-    alignas(BBI_LINE_BYTES)
-        bbi_u64 pass_on[BBI_SUB_WORDS]; /* sleepers that whoever wakes shall wake too; R6 */
+    alignas(BBI_LINE_BYTES) uint8_t reserved[BBI_LINE_BYTES];
     alignas(BBI_LINE_BYTES) struct bbi_evict evicted[BBI_SUBS];
 };
 static_assert(offsetof(struct bbi_ring, claim_pos) == 0x1000, "layout 1");
@@ -257,6 +271,8 @@ struct bbi_filter_table {
 };
 
 enum bbi_join_mode { BBI_JOIN_NONE = 0, BBI_JOIN_LOSSY = 1, BBI_JOIN_RELIABLE = 2 };
+
+#define BBI_CURSOR_RENOUNCED INT64_MAX /* it will never read this ring */
 
 /* What this subscriber tells the ring of the same index; all words are the subscriber's. */
 struct bbi_cursor {

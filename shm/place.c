@@ -154,6 +154,17 @@ bbi_place_open(struct bbi_place *out,
 }
 
 void
+bbi_place_subdir(const struct bbi_place *place, const char *name)
+{
+    struct stat st;
+    if (mkdirat(place->dir_fd, name, 0770) == 0
+        && fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        /* The sticky group that came from the bus's directory stays. */
+        (void)fchmodat(place->dir_fd, name, (st.st_mode & S_ISGID) | 0770, 0);
+    }
+}
+
+void
 bbi_place_close(struct bbi_place *place)
 {
     if (place->dir_fd >= 0) {

@@ -36,6 +36,9 @@ BB_MUST_USE int bbi_place_open(struct bbi_place *out,
                                struct bbi_fault *f);
 void bbi_place_close(struct bbi_place *place);
 
+/* bbi_place_subdir - makes `sock` or `dead` when it is not there: mode 0770 whatever the umask says. */
+void bbi_place_subdir(const struct bbi_place *place, const char *name);
+
 /* Names of files; index, generation and key of their row in bus.ctl. */
 void bbi_place_ring_name(char out[BBI_FILE_NAME_BYTES], uint32_t index, uint32_t gen, uint64_t key);
 void bbi_place_sub_name(char out[BBI_FILE_NAME_BYTES], uint32_t index, uint32_t gen, uint64_t key);

@@ -37,16 +37,21 @@ bbi_member_read(const struct bbi_member *m, struct bbi_member_view *out)
     if (state == BBI_MEMBER_FREE || state > BBI_MEMBER_DIED) {
         return false;
     }
+    uint32_t gen = bbi_load_acquire(&m->gen);
+    struct bbi_member copy;
+    bbi_copy_racy((unsigned char *)&copy + BBI_MEMBER_FIXED_OFF,
+                  (const unsigned char *)m + BBI_MEMBER_FIXED_OFF,
+                  BBI_MEMBER_FIXED_BYTES); /* R8: ends with an acquire fence */
     *out = (struct bbi_member_view){
         .state = state,
-        .gen = bbi_load_acquire(&m->gen),
+        .gen = gen,
         .role = bbi_load_acquire(&m->role),
         .prev_end = bbi_load_acquire(&m->prev_end),
-        .pid = m->pid,
-        .uid = m->uid,
-        .joined_wall_ns = m->joined_wall_ns,
+        .pid = copy.pid,
+        .uid = copy.uid,
+        .joined_wall_ns = copy.joined_wall_ns,
     };
-    bbi_copy_racy(out->name, m->name, BBI_NAME_BYTES); /* R8: ends with an acquire fence */
+    memcpy(out->name, copy.name, BBI_NAME_BYTES);
     out->name[BBI_NAME_BYTES - 1] = '\0';
     return bbi_load_acquire(&m->state) != BBI_MEMBER_FREE && bbi_load_relaxed(&m->gen) == out->gen;
 }
@@ -108,15 +113,16 @@ fill_ident(const struct bbi_attach *at, struct bbi_ident *ident, uint32_t index,
 static void
 activate(struct bbi_attach *at, struct bbi_entry *e, struct bbi_own_file *own, uint32_t lane)
 {
-    bbi_store_relaxed(&e->gen, own->gen);
-    bbi_store_relaxed(&e->member, at->member);
-    bbi_store_relaxed(&e->member_gen, at->member_gen);
-    bbi_store_relaxed(&e->lane, lane);
-    bbi_store_relaxed(&e->key, own->key);
-    bbi_store_relaxed(&e->closed_ns, 0);
-    bbi_store_relaxed(&e->missed, 0);
+    bbi_store_release(&e->gen, own->gen);
+    bbi_fence_release(); /* R8: who reads a word of ours as one of the old owner's sees gen moved */
+    bbi_store_release(&e->member, at->member);
+    bbi_store_release(&e->member_gen, at->member_gen);
+    bbi_store_release(&e->lane, lane);
+    bbi_store_release(&e->key, own->key);
+    bbi_store_release(&e->closed_ns, 0);
+    bbi_store_release(&e->missed, 0);
     own->born = bbi_announce(at);
-    bbi_store_relaxed(&e->born, own->born);
+    bbi_store_release(&e->born, own->born);
     BBI_HOOK("registry:row_filled");
     bbi_store_release(&e->state, BBI_ENTRY_ACTIVE); /* R8: pairs with bbi_row_read() */
     BBI_HOOK("registry:row_active");

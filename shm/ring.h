@@ -43,7 +43,7 @@ struct bbi_ring_map {
 /* What the creator chooses; everything else follows. */
 struct bbi_ring_shape {
     uint32_t depth;      /* power of two, 64 .. 2^24 */
-    uint64_t pay_bytes;  /* power of two, 4 KiB .. 2^36 */
+    uint64_t pay_bytes;  /* power of two, 4 KiB .. 2^33 */
     uint32_t dict_count; /* topics */
     uint64_t text_bytes;
     uint32_t fence; /* enum bbi_fence */

@@ -280,6 +280,24 @@ counters_match(struct bbi_reader *r, uint64_t sum, bool is_final)
     return sum == committed && bbi_reader_is_at_tail(r);
 }
 
+int
+bbi_reader_rebase(struct bbi_reader *r)
+{
+    if (r->is_based) {
+        return 0;
+    }
+    if (r->lost != 0 || bbi_load_acquire(&r->map.hdr->topics) != r->tag_count /* R7 */
+        || !counters_match(r, read_counters(r), false)) {
+        return BB_EAGAIN;
+    }
+    for (uint32_t t = 0; t < r->tag_count; t++) {
+        r->tags[t].base = r->tags[t].now - r->tags[t].seen;
+    }
+    r->spill_base = r->spill_now - r->spill_seen;
+    r->is_based = true;
+    return 0;
+}
+
 /* What was lost of one topic by now; from here on it counts as seen. */
 static uint64_t
 take_missing(uint64_t now, uint64_t base, uint64_t *seen)

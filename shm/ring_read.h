@@ -67,6 +67,11 @@ void bbi_reader_seek(struct bbi_reader *r, enum bbi_seek how, uint64_t last);
 int bbi_reader_base(struct bbi_reader *r);
 
 /*
+ * bbi_reader_rebase - the same later, at the tail, while nothing was lost: what was counted less what was seen.
+ */
+int bbi_reader_rebase(struct bbi_reader *r);
+
+/*
  * bbi_reader_next - look at the message at the cursor, skipping unwanted ones.
  *
  * Order     acquire on seq, R1; fields, then seq again, R3.

@@ -12,7 +12,7 @@
 #include "shm/hook.h"
 #include <string.h>
 
-enum { ANCHOR_EVERY_NS_SHIFT = 36 }; /* 68.7 s; ts wraps after 274.9 s */
+#define ANCHOR_EVERY_NS (INT64_C(1) << 36) /* 68.7 s; ts wraps after 274.9 s */
 
 void
 bbi_writer_init(struct bbi_writer *w, const struct bbi_ring_map *map)
@@ -181,12 +181,12 @@ write_anchor(struct bbi_writer *w, int64_t mono_ns, int64_t wall_ns)
 }
 
 uint32_t
-bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_ns)(void))
+bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_of)(int64_t mono_ns))
 {
-    uint64_t now = (uint64_t)mono_ns;
-    if (BBI_UNLIKELY(w->anchor_mono_ns == 0
-                     || (now - w->anchor_mono_ns) >> ANCHOR_EVERY_NS_SHIFT != 0)) {
-        write_anchor(w, mono_ns, wall_ns());
+    int64_t since = mono_ns - (int64_t)w->anchor_mono_ns;
+    if (BBI_UNLIKELY(w->anchor_mono_ns == 0 || since >= ANCHOR_EVERY_NS
+                     || since <= -ANCHOR_EVERY_NS)) {
+        write_anchor(w, mono_ns, wall_of(mono_ns));
     }
-    return (uint32_t)(now >> BBI_TS_SHIFT);
+    return (uint32_t)((uint64_t)mono_ns >> BBI_TS_SHIFT);
 }

@@ -73,8 +73,9 @@ uint32_t bbi_writer_intern(struct bbi_writer *w, const char *topic, size_t bytes
 
 /*
  * bbi_writer_stamp - the ts of a message that is published at mono_ns, writing an anchor when the last one
- * is too old for 32 bits.  wall_ns is read only then, through the call back.  Release, R10.
+ * is too far off for 32 bits.  The wall time of mono_ns is asked for only then.  Release, R10.
  */
-uint32_t bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_ns)(void));
+uint32_t
+bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_of)(int64_t mono_ns));
 
 #endif

@@ -24,6 +24,30 @@ struct scan {
     bool someone_died;
 };
 
+/*
+ * The row of that byte, if its owner is gone.  Shared, so that it does not look alive because of us; the
+ * TIDY byte keeps a second steward off, who may be here when the first one was stopped.
+ */
+static bool
+take_over(struct bbi_attach *at, int64_t off)
+{
+    if (bbi_is_alive(at, off) || bbi_os_lock_try(at->lock_fd, BBI_LOCK_TIDY + off, true) < 0) {
+        return false;
+    }
+    if (bbi_os_lock_try(at->lock_fd, off, false) < 0) {
+        bbi_os_unlock(at->lock_fd, BBI_LOCK_TIDY + off);
+        return false;
+    }
+    return true;
+}
+
+static void
+give_back(struct bbi_attach *at, int64_t off)
+{
+    bbi_os_unlock(at->lock_fd, off);
+    bbi_os_unlock(at->lock_fd, BBI_LOCK_TIDY + off);
+}
+
 static void
 scan_members(struct scan *s)
 {
@@ -31,8 +55,7 @@ scan_members(struct scan *s)
     for (uint32_t i = 0; i < BBI_MEMBERS; i++) {
         struct bbi_member *m = &at->bus->members[i];
         if (bbi_load_acquire(&m->state) != BBI_MEMBER_ACTIVE
-            || bbi_is_alive(at, BBI_LOCK_MEMBER + i)
-            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_MEMBER + i, false) < 0) {
+            || !take_over(at, BBI_LOCK_MEMBER + i)) {
             continue;
         }
         if (bbi_load_acquire(&m->state) == BBI_MEMBER_ACTIVE) { /* R8: we hold its byte now */
@@ -41,7 +64,7 @@ scan_members(struct scan *s)
             (void)bbi_announce(at);
             s->someone_died = true;
         }
-        bbi_os_unlock(at->lock_fd, BBI_LOCK_MEMBER + i);
+        give_back(at, BBI_LOCK_MEMBER + i);
     }
 }
 
@@ -73,12 +96,11 @@ scan_subs(struct scan *s)
     struct bbi_attach *at = s->at;
     for (uint32_t i = 0; i < BBI_SUBS; i++) {
         if (bbi_load_acquire(&at->bus->subs[i].state) == BBI_ENTRY_FREE
-            || bbi_is_alive(at, BBI_LOCK_SUB + i)
-            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_SUB + i, false) < 0) {
+            || !take_over(at, BBI_LOCK_SUB + i)) {
             continue;
         }
         tidy_sub(s, i);
-        bbi_os_unlock(at->lock_fd, BBI_LOCK_SUB + i);
+        give_back(at, BBI_LOCK_SUB + i);
     }
 }
 
@@ -120,21 +142,27 @@ look_at_reader(
     return bbi_is_before(row.born, ring->born) && hears_it ? OWED : DRAINED;
 }
 
-/* True when every subscriber is done with it; past the linger those that are owed it are told by number. */
 static bool
-all_drained(
+all_drained(struct scan *s, uint32_t ring_index, const struct bbi_row *ring, uint64_t tail)
+{
+    for (uint32_t i = 0; i < BBI_SUBS; i++) {
+        if (look_at_reader(s, i, ring_index, ring, tail) != DRAINED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Those that had a right to a ring that is now out of reach are told how many messages it had. */
+static void
+tell_owed(
     struct scan *s, uint32_t ring_index, const struct bbi_row *ring, uint64_t first, uint64_t tail)
 {
-    bool is_over = s->now_ns - (int64_t)ring->closed_ns > BBI_LINGER_NS;
-    bool drained = true;
     for (uint32_t i = 0; i < BBI_SUBS; i++) {
-        enum drain d = look_at_reader(s, i, ring_index, ring, tail);
-        if (d == OWED && is_over) {
+        if (look_at_reader(s, i, ring_index, ring, tail) == OWED) {
             (void)bbi_fetch_add_relaxed(&s->at->bus->subs[i].missed, tail - first);
         }
-        drained = drained && d == DRAINED;
     }
-    return drained || is_over;
 }
 
 /* We hold the ring's byte. */
@@ -161,14 +189,22 @@ tidy_ring(struct scan *s, uint32_t i)
     }
     bbi_place_ring_name(name, i, row.gen, row.key);
     int rc = bbi_segment_open(at->place.dir_fd, name, BBI_FILE_RING, false, &seg);
+    bool is_over = s->now_ns - (int64_t)row.closed_ns > BBI_LINGER_NS;
     bool bury = true;
+    uint64_t first = 0, tail = 0;
     if (rc == 0 && bbi_ring_join(seg.base, seg.bytes, &map) == 0) {
         bbi_reader_init(&r, &map);
-        bury = all_drained(s, i, &row, map.depth, bbi_reader_tail(&r));
+        first = map.depth;
+        tail = bbi_reader_tail(&r);
+        bury = is_over || all_drained(s, i, &row, tail);
     }
     bbi_segment_close(&seg);
     if (bury) {
         bbi_debris_bury(at, name);
+        if (is_over) {
+            tell_owed(s, i, &row, first,
+                      tail); /* after it is out of reach: nobody counts it twice */
+        }
         bbi_store_release(&e->state, BBI_ENTRY_FREE); /* R8 */
         BBI_HOOK("steward:ring_freed");
         (void)bbi_announce(at);
@@ -182,12 +218,11 @@ scan_rings(struct scan *s)
     struct bbi_attach *at = s->at;
     for (uint32_t i = 0; i < BBI_RINGS && s->buried < BURIED_PER_SCAN; i++) {
         if (bbi_load_acquire(&at->bus->rings[i].state) == BBI_ENTRY_FREE
-            || bbi_is_alive(at, BBI_LOCK_RING + i)
-            || bbi_os_lock_try(at->lock_fd, BBI_LOCK_RING + i, false) < 0) {
+            || !take_over(at, BBI_LOCK_RING + i)) {
             continue;
         }
         tidy_ring(s, i);
-        bbi_os_unlock(at->lock_fd, BBI_LOCK_RING + i);
+        give_back(at, BBI_LOCK_RING + i);
     }
 }
 
@@ -195,9 +230,11 @@ int
 bbi_steward_scan(struct bbi_attach *at, struct bbi_waker *waker, int64_t every_ns)
 {
     int64_t now = bbi_os_mono_ns();
-    if (now - (int64_t)bbi_load_relaxed(&at->bus->steward_ns.v) < every_ns
-        || bbi_os_lock_try(at->lock_fd, BBI_LOCK_STEWARD, true) < 0) {
-        return 0;
+    int64_t since = now - (int64_t)bbi_load_relaxed(&at->bus->steward_ns.v);
+    if (since < every_ns
+        || (bbi_os_lock_try(at->lock_fd, BBI_LOCK_STEWARD, true) < 0
+            && since < BBI_STEWARD_STALE_NS)) {
+        return 0; /* somebody just did it, or is at it; one that is at it for long may be stopped */
     }
     BBI_HOOK("steward:scan");
     bbi_store_relaxed(&at->bus->steward_ns.v, (uint64_t)now);
@@ -209,6 +246,8 @@ bbi_steward_scan(struct bbi_attach *at, struct bbi_waker *waker, int64_t every_n
         bbi_segment_close(&s.subs[i]);
     }
     if (s.someone_died) {
+        (void)bbi_debris_orphans(at, BBI_DEBRIS_KEEP_DEAD, NULL,
+                                 NULL); /* killed before its row named its file */
         bbi_wake_all(at->bus, waker);
     }
     BBI_HOOK("steward:done");

@@ -16,6 +16,7 @@
 #include "shm/wake.h"
 
 #define BBI_STEWARD_EVERY_NS INT64_C(250000000)
+#define BBI_STEWARD_STALE_NS (4 * BBI_STEWARD_EVERY_NS)
 #define BBI_LINGER_NS        INT64_C(10000000000)
 
 /* bbi_steward_scan - one scan if nobody made one in the last every_ns (0: in any case).  1 if this call scanned. */

@@ -19,7 +19,7 @@ int
 bbi_wake_arm(struct bbi_bus *bus, uint32_t idx, enum bbi_bell_mode mode)
 {
     bbi_store_relaxed(&bus->bells[idx].mode, mode);
-    bbi_store_relaxed(&bus->bells[idx].bell, BBI_BELL_SLEEPING); /* R6; before the bit */
+    bbi_store_release(&bus->bells[idx].bell, BBI_BELL_SLEEPING); /* R6; before the bit */
     BBI_HOOK("wake:bell_set");
     (void)bbi_fetch_or_seq_cst(&bus->sleepers[idx / 64].v, bit_of(idx)); /* R5 */
     bbi_fence_seq_cst(); /* R5: against publishers that flush with a fence of their own */
@@ -53,28 +53,31 @@ socket_address(struct sockaddr_un *sa, int dir_fd, uint32_t idx)
     return (socklen_t)sizeof(*sa);
 }
 
-static void
+/* False when we could not even try. */
+static bool
 knock(struct bbi_waker *waker, uint32_t idx)
 {
     struct sockaddr_un sa;
     if (waker->sock_fd < 0) {
         waker->sock_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     }
-    if (waker->sock_fd >= 0) {
-        socklen_t n = socket_address(&sa, waker->dir_fd, idx);
-        /* A full queue means that it was told already; a missing one that it just went. */
-        (void)!sendto(waker->sock_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&sa,
-                      n);
+    if (waker->sock_fd < 0) {
+        return false;
     }
+    socklen_t n = socket_address(&sa, waker->dir_fd, idx);
+    /* A full queue means that it was told already; a missing one that it just went. */
+    (void)!sendto(waker->sock_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&sa, n);
+    return true;
 }
 
 static void
 wake_one(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx)
 {
-    if (bbi_load_relaxed(&bus->bells[idx].mode) == BBI_BELL_SOCKET) {
-        knock(waker, idx);
-    } else {
+    uint32_t expected = BBI_BELL_NOTIFIED;
+    if (bbi_load_relaxed(&bus->bells[idx].mode) != BBI_BELL_SOCKET) {
         (void)bbi_os_futex_wake(&bus->bells[idx].bell, 1);
+    } else if (!knock(waker, idx)) { /* no descriptor left: let somebody else wake it */
+        (void)bbi_cas_seq_cst(&bus->bells[idx].bell, &expected, BBI_BELL_SLEEPING); /* R6 */
     }
 }
 
@@ -90,6 +93,21 @@ bbi_wake_ring(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx)
     wake_one(bus, waker, idx);
     BBI_HOOK("wake:rung");
     return 1;
+}
+
+void
+bbi_wake_pass_on(struct bbi_bus *bus, struct bbi_waker *waker)
+{
+    int left = 2;
+    for (uint32_t w = 0; w < BBI_SUB_WORDS; w++) {
+        uint64_t named = bbi_load_seq_cst(&bus->pass_on[w].v); /* R6 */
+        for (; named != 0 && left > 0; named &= named - 1) {
+            uint64_t bit = named & -named;
+            if ((bbi_fetch_and_seq_cst(&bus->pass_on[w].v, ~bit) & bit) != 0) { /* R6: ours now */
+                left -= bbi_wake_ring(bus, waker, w * 64 + (uint32_t)__builtin_ctzll(bit));
+            }
+        }
+    }
 }
 
 void
@@ -117,7 +135,7 @@ bbi_wake_socket(const struct bbi_attach *at, uint32_t idx)
     struct sockaddr_un sa;
     char path[32];
     int dir_fd = at->place.dir_fd;
-    (void)mkdirat(dir_fd, "sock", 0770);
+    bbi_place_subdir(&at->place, "sock");
     (void)snprintf(path, sizeof(path), "sock/%u", idx);
     (void)unlinkat(dir_fd, path, 0); /* of the one who had this row before */
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

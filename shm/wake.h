@@ -40,6 +40,13 @@ struct bbi_waker {
 /* bbi_wake_ring - wake subscriber idx if it sleeps.  1 if this call did it, else 0. */
 int bbi_wake_ring(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx);
 
+/*
+ * bbi_wake_pass_on - whoever was woken wakes two of those that a publisher left to it.
+ *
+ * Each is taken off the set by one waker only, so the passing on ends when all are awake.
+ */
+void bbi_wake_pass_on(struct bbi_bus *bus, struct bbi_waker *waker);
+
 /* bbi_wake_surely - whatever its bell says: whoever won the bell may be stopped or dead. */
 void bbi_wake_surely(struct bbi_bus *bus, struct bbi_waker *waker, uint32_t idx);
 

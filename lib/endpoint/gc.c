@@ -39,6 +39,7 @@ static int
 open_bus(struct bbi_attach *at, const struct bb_gc_opts *o, bool *is_alone, struct bbi_fault *f)
 {
     *at = (struct bbi_attach){.lock_fd = -1, .probe_fd = -1, .member = BBI_MEMBERS};
+    at->place.dir_fd = -1;
     int rc = bbi_place_open(&at->place, o->dir, o->bus, NULL, false, f);
     if (rc < 0) {
         return rc;
@@ -56,6 +57,11 @@ open_bus(struct bbi_attach *at, const struct bb_gc_opts *o, bool *is_alone, stru
     if (*is_alone) { /* so that those who wait for us can say for whom */
         pid_t pid = getpid();
         (void)!pwrite(at->lock_fd, &pid, sizeof(pid), 0);
+    }
+    /* Present, so that no new generation begins while we judge by this one's rows. */
+    if (!*is_alone && bbi_os_lock_try(at->lock_fd, BBI_LOCK_PRESENCE, false) < 0) {
+        return bbi_fault_set(f, BB_EBUSY, at->place.path,
+                             "bus '%s' is just being made: try again in a moment", at->place.path);
     }
     rc = bbi_segment_open(at->place.dir_fd, "bus.ctl", BBI_FILE_BUS, true, &at->seg);
     at->bus = rc == 0 ? at->seg.base : NULL;

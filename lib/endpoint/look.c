@@ -32,6 +32,9 @@ void
 bb_look_close(struct bb_look *look)
 {
     if (look != NULL) {
+        if (bbi_is_forked(look->fork_gen)) {
+            look->at.seg.base = NULL; /* not inherited */
+        }
         bbi_attach_close(&look->at);
         free(look);
     }

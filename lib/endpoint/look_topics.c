@@ -87,7 +87,7 @@ bb_look_topics(struct bb_look *look, bb_topic_cb cb, void *user)
             continue;
         }
         uint32_t count = bbi_load_acquire(&ring.map.hdr->topics); /* R7 */
-        for (uint32_t t = 0; t < count && rc == 0; t++) {
+        for (uint32_t t = 0; t < count && t < ring.map.dict_count && rc == 0; t++) {
             rc = one_topic(&f, &ring, i, t, cb, user);
         }
         bbi_segment_close(&ring.seg);

@@ -86,6 +86,7 @@ bbi_loop_enter(struct bb_subscriber *sub)
     }
     if (sub->is_armed) {
         bbi_wake_disarm(sub->at->bus, sub->file.index);
+        bbi_wake_pass_on(sub->at->bus, &sub->waker);
         sub->is_armed = false;
         sub->wakes++;
     }
@@ -106,6 +107,14 @@ bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
         may_have_more = bbi_poll_has_news(sub); /* R5: the look after the bit */
     }
     if (may_have_more) {
+        (void)eventfd_write(sub->self_fd, 1);
+    }
+}
+
+void
+bbi_loop_poke(struct bb_subscriber *sub)
+{
+    if (sub->epoll_fd >= 0 && sub->held_at < sub->held_count) {
         (void)eventfd_write(sub->self_fd, 1);
     }
 }

@@ -28,16 +28,23 @@ find_member(const struct bbi_attach *at, const char *name, uint32_t *gen)
 }
 
 static int
-wait_for_pong(const struct bbi_sub *sub, uint32_t ping, int64_t deadline)
+wait_for_pong(const struct bbi_attach *at,
+              uint32_t index,
+              const struct bbi_sub *sub,
+              uint32_t ping,
+              int64_t deadline)
 {
     for (;;) {
-        uint32_t pong = bbi_load_acquire(&sub->pong);
+        uint32_t pong = bbi_load_acquire(&sub->pong); /* R6: pairs with answer_ping() */
         if ((int32_t)(pong - ping) >= 0) {
             return 0;
         }
         int64_t left = deadline - bbi_os_mono_ns();
         if (left <= 0) {
             return BB_ETIMEDOUT;
+        }
+        if (!bbi_is_alive(at, BBI_LOCK_SUB + index)) {
+            return BB_EPEERGONE;
         }
         (void)bbi_os_futex_wait(&sub->pong, pong, left < SLICE_NS ? left : SLICE_NS);
     }
@@ -57,7 +64,7 @@ ping_subscriber(struct bb_endpoint *ep,
     (void)pthread_mutex_lock(&ep->lock);
     (void)bbi_wake_ring(ep->at.bus, &ep->waker, index);
     (void)pthread_mutex_unlock(&ep->lock);
-    int rc = wait_for_pong(sub, ping, deadline);
+    int rc = wait_for_pong(&ep->at, index, sub, ping, deadline);
     if (rc == 0) {
         *rtt_ns = bbi_os_mono_ns() - start;
     }

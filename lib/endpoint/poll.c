@@ -21,6 +21,8 @@ enum {
     SPIN_LOOKS = 16, /* between two looks at the clock */
     BRIEF_SLEEP_NS = 1000000,
     ALIGN = 8,
+    ARENA_SLACK = 4 * ALIGN, /* a message is copied in two parts at most, each rounded up */
+    LAP_COST = 64,           /* of the budget: a hostile ring could look lapped for ever */
 };
 
 bool
@@ -31,28 +33,40 @@ bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t 
 
 /* ---- the arena of copies ---- */
 
-/* Room for a copy; NULL when what was handed out already would have to move. */
+enum taken { TAKEN_GIVEN, TAKEN_SKIPPED, TAKEN_LOST, TAKEN_FULL };
+
+/* Room for all copies of one message; what was handed out already never moves. */
+static enum taken
+arena_reserve(struct bb_subscriber *sub, size_t bytes)
+{
+    size_t need = bytes + ARENA_SLACK;
+    if (sub->arena_capacity - sub->arena_used >= need) {
+        return TAKEN_GIVEN;
+    }
+    if (sub->given_count > 0) {
+        return TAKEN_FULL;
+    }
+    size_t capacity = sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_FIRST;
+    while (capacity < need) {
+        capacity *= 2;
+    }
+    unsigned char *arena = realloc(sub->arena, capacity);
+    if (arena == NULL) {
+        sub->is_out_of_memory = true;
+        return TAKEN_FULL;
+    }
+    sub->arena = arena;
+    sub->arena_capacity = capacity;
+    return TAKEN_GIVEN;
+}
+
+/* A part of what was reserved. */
 static unsigned char *
 arena_take(struct bb_subscriber *sub, size_t bytes)
 {
-    size_t need = bbi_align_up(bytes, ALIGN) + ALIGN;
-    if (sub->arena_capacity - sub->arena_used < need) {
-        if (sub->given_count > 0) {
-            return NULL;
-        }
-        size_t capacity = sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_FIRST;
-        while (capacity < sub->arena_used + need) {
-            capacity *= 2;
-        }
-        unsigned char *arena = realloc(sub->arena, capacity);
-        if (arena == NULL) {
-            return NULL;
-        }
-        sub->arena = arena;
-        sub->arena_capacity = capacity;
-    }
     unsigned char *p = sub->arena + sub->arena_used;
-    sub->arena_used += need;
+    sub->arena_used += bbi_align_up(bytes, ALIGN);
+    BBI_ASSERT(sub->arena_used <= sub->arena_capacity);
     return p;
 }
 
@@ -102,8 +116,6 @@ note_loss(struct bb_subscriber *sub, struct bbi_source *src, uint64_t lost)
                   0, lost);
 }
 
-enum taken { TAKEN_GIVEN, TAKEN_SKIPPED, TAKEN_LOST, TAKEN_FULL };
-
 /* The topic in front of a payload, copied; the item then holds the rest.  TAKEN_SKIPPED: not wanted. */
 static enum taken
 take_spilled_topic(struct bb_subscriber *sub,
@@ -120,9 +132,6 @@ take_spilled_topic(struct bb_subscriber *sub,
         return bbi_reader_is_whole(&src->reader, item->pos) ? TAKEN_SKIPPED : TAKEN_LOST;
     }
     unsigned char *copy = arena_take(sub, head[0]);
-    if (copy == NULL) {
-        return TAKEN_FULL;
-    }
     bbi_copy_racy(copy, item->data + sizeof(head), head[0]);
     if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2: before it is believed */
         return TAKEN_LOST;
@@ -149,9 +158,6 @@ take_data(struct bb_subscriber *sub,
         return TAKEN_GIVEN;
     }
     unsigned char *copy = arena_take(sub, item->bytes);
-    if (copy == NULL) {
-        return TAKEN_FULL;
-    }
     bbi_copy_racy(copy, item->data, item->bytes);
     if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2 */
         return TAKEN_LOST;
@@ -163,8 +169,12 @@ take_data(struct bb_subscriber *sub,
 static enum taken
 take(struct bb_subscriber *sub, struct bbi_source *src, struct bbi_item *item, struct bb_msg *msg)
 {
-    enum taken t = TAKEN_GIVEN;
+    bool is_copied = sub->is_copying || item->tag == BBI_TAG_SPILL;
+    enum taken t = is_copied ? arena_reserve(sub, item->bytes) : TAKEN_GIVEN;
     uint32_t topic_bytes = 0;
+    if (t != TAKEN_GIVEN) {
+        return t;
+    }
     *msg = (struct bb_msg){.node = src->node};
     if (item->tag == BBI_TAG_SPILL) {
         t = take_spilled_topic(sub, src, item, msg);
@@ -223,7 +233,12 @@ look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
 static void
 at_tail(struct bb_subscriber *sub, struct bbi_source *src)
 {
-    (void)bbi_reader_settle(&src->reader, src->has_ended);
+    struct bbi_reader *r = &src->reader;
+    if (!r->is_based || r->unsettled != 0) {
+        (void)bbi_source_learn_all(sub, src); /* also topics that we know of by what we lost only */
+        (void)bbi_reader_rebase(r);
+        (void)bbi_reader_settle(r, src->has_ended);
+    }
     if (sub->is_copying || src->refs == 0) {
         bbi_source_publish_cursor(sub, src, true);
     }
@@ -283,20 +298,26 @@ visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_msg *msgs, si
             if (!after_next(sub, src, rc, &item)) {
                 break;
             }
+            budget -= rc == BB_EOVERRUN && budget > LAP_COST ? LAP_COST : budget / 2;
             continue;
         }
+        size_t arena_used = sub->arena_used;
         enum taken t = take(sub, src, &item, &msgs[n]);
+        if (t == TAKEN_GIVEN) {
+            finish(sub, src, &item, &msgs[n++]);
+            bytes += item.bytes;
+            continue;
+        }
+        sub->arena_used = arena_used;
         if (t == TAKEN_FULL) {
             break;
         }
+        budget--; /* next() took nothing off for this one */
         if (t == TAKEN_LOST) {
             note_loss(sub, src, bbi_reader_overrun(&src->reader));
-        } else if (t == TAKEN_SKIPPED) {
+        } else {
             src->reader.filtered++;
             bbi_reader_pass(&src->reader, item.tag);
-        } else {
-            finish(sub, src, &item, &msgs[n++]);
-            bytes += item.bytes;
         }
     }
     if (sub->is_copying) {
@@ -331,6 +352,7 @@ sweep(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
 void
 bbi_poll_settle_given(struct bb_subscriber *sub, int *overwritten)
 {
+    sub->arena_used = 0;
     if (sub->given_count == 0) {
         return;
     }
@@ -352,7 +374,6 @@ bbi_poll_settle_given(struct bb_subscriber *sub, int *overwritten)
         }
     }
     sub->given_count = 0;
-    sub->arena_used = 0;
 }
 
 int
@@ -395,7 +416,7 @@ answer_ping(struct bb_subscriber *sub)
     if (ping != sub->ping) {
         struct bbi_sub *file = sub->file.seg.base;
         sub->ping = ping;
-        bbi_store_release(&file->pong, ping);
+        bbi_store_release(&file->pong, ping); /* R6: pairs with wait_for_pong() */
         (void)bbi_os_futex_wake(&file->pong, 64);
     }
 }
@@ -423,6 +444,8 @@ keep_house(struct bb_subscriber *sub)
         return;
     }
     sub->kept_house_ns = now;
+    sub->must_discover = sub->must_discover || sub->must_retry;
+    sub->must_retry = false;
     if (sub->is_registered) {
         if ((sub->ep->flags & BB_ATTACH_CAPTURE) == 0) {
             bbi_endpoint_scan(sub->ep, BBI_STEWARD_EVERY_NS);
@@ -486,24 +509,6 @@ bbi_poll_has_news(struct bb_subscriber *sub)
     return false;
 }
 
-/* Publishers wake one sleeper and name the others: it is our turn to wake two of them. */
-static void
-pass_on(struct bb_subscriber *sub)
-{
-    struct bbi_bus *bus = sub->at->bus;
-    int left = 2;
-    for (struct bbi_source *s = sub->sources; s != NULL && left > 0; s = s->next) {
-        for (uint32_t w = 0; w < BBI_SUB_WORDS && left > 0; w++) {
-            uint64_t named = bbi_load_acquire(&s->reader.map.hdr->pass_on[w]); /* R6 */
-            uint64_t bits = named != 0 ? named & bbi_load_seq_cst(&bus->sleepers[w].v) : 0;
-            for (; bits != 0 && left > 0; bits &= bits - 1) {
-                left -=
-                    bbi_wake_ring(bus, &sub->ep->waker, w * 64 + (uint32_t)__builtin_ctzll(bits));
-            }
-        }
-    }
-}
-
 static void
 sleep_armed(struct bb_subscriber *sub, int64_t left_ns)
 {
@@ -515,7 +520,7 @@ sleep_armed(struct bb_subscriber *sub, int64_t left_ns)
         sub->wakes++;
     }
     bbi_wake_disarm(sub->at->bus, idx);
-    pass_on(sub);
+    bbi_wake_pass_on(sub->at->bus, &sub->waker);
 }
 
 static bool
@@ -582,8 +587,10 @@ poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t t
             return (int)n;
         }
         keep_house(sub);
-        if (is_finished_tap(sub)) {
-            return BB_EEND;
+        if (is_finished_tap(sub) || sub->is_out_of_memory) {
+            bool is_out = sub->is_out_of_memory;
+            sub->is_out_of_memory = false;
+            return is_out ? BB_ENOMEM : BB_EEND;
         }
         if (timeout_ns == 0) {
             return 0;
@@ -654,6 +661,7 @@ bb_dispatch(struct bb_subscriber *sub, size_t max, int64_t timeout_ns, bb_msg_cb
                 sub->held_at = 0;
                 sub->held_count = (uint32_t)(n - i - 1);
                 memcpy(sub->held, &msgs[i + 1], sub->held_count * sizeof(*msgs));
+                bbi_loop_poke(sub);
                 return (int)done;
             }
         }

@@ -19,7 +19,7 @@ struct lane {
 static const struct lane LANES[] = {
     [BB_LANE_DATA] = {32 * 1024, 4096, UINT64_C(8) << 20, UINT64_C(256) << 10, BBI_EVICT},
     [BB_LANE_CONTROL] = {4 * 1024, 1024, UINT64_C(1) << 20, UINT64_C(64) << 10, BBI_BLOCK_EVICT},
-    [BB_LANE_ONESHOT] = {256, 64, UINT64_C(128) << 10, UINT64_C(8) << 10, BBI_BLOCK_EVICT},
+    [BB_LANE_ONESHOT] = {256, 64, UINT64_C(128) << 10, UINT64_C(72) << 10, BBI_BLOCK_EVICT},
 };
 enum { LANE_COUNT = (int)(sizeof(LANES) / sizeof(LANES[0])), BLOCK_NS = 100000000 };
 
@@ -235,16 +235,22 @@ add_to_wake(struct bb_topic *topic)
     }
 }
 
+static int64_t
+wall_of(int64_t mono_ns)
+{
+    return bbi_os_wall_ns() - (bbi_os_mono_ns() - mono_ns);
+}
+
 static void
 commit(struct bb_topic *topic, size_t used, uint32_t attr, int64_t mono_ns)
 {
     struct bb_publisher *pub = topic->pub;
     if (mono_ns != 0) {
-        pub->ts = bbi_writer_stamp(&pub->writer, mono_ns, bbi_os_wall_ns);
+        pub->ts = bbi_writer_stamp(&pub->writer, mono_ns, wall_of);
         pub->ts_is_fresh = true;
     } else if (!pub->ts_is_fresh) { /* once a flush: the clock costs more than the message */
         int64_t now = bbi_os_mono_ns();
-        pub->ts = bbi_writer_stamp(&pub->writer, now, bbi_os_wall_ns);
+        pub->ts = bbi_writer_stamp(&pub->writer, now, wall_of);
         pub->ts_is_fresh = true;
         bbi_store_relaxed(&pub->writer.map.hdr->beat_ns, (uint64_t)now);
     }

@@ -44,9 +44,8 @@ bbi_source_learn_tags(struct bb_subscriber *sub, struct bbi_source *src, uint32_
     return 0;
 }
 
-/* All topics that are published by now. */
-static int
-learn_all(struct bb_subscriber *sub, struct bbi_source *src)
+int
+bbi_source_learn_all(struct bb_subscriber *sub, struct bbi_source *src)
 {
     uint32_t count = bbi_load_acquire(&src->reader.map.hdr->topics); /* R7 */
     return count == 0                           ? 0
@@ -152,7 +151,7 @@ map_source(struct bb_subscriber *sub, const char *file, struct bbi_source **out)
 static void
 add_source(struct bb_subscriber *sub, struct bbi_source *src)
 {
-    (void)learn_all(sub, src); /* what fails here shows again at the first message */
+    (void)bbi_source_learn_all(sub, src); /* what fails here shows again at the first message */
     (void)bbi_reader_base(&src->reader);
     struct bbi_source **end = &sub->sources;
     while (*end != NULL) {
@@ -209,9 +208,28 @@ put_aside(struct bb_subscriber *sub, uint32_t index, const struct bbi_row *row)
         bbi_member_read(&sub->at->bus->members[row->member], &v) && v.gen == row->member_gen;
     sub->past_keys[index] = row->key;
     sub->unreadable++;
+    if (sub->is_registered) { /* its publisher shall not hold it for us */
+        struct bbi_cursor *line = &((struct bbi_sub *)sub->file.seg.base)->cursors[index];
+        bbi_store_release(&line->ring_key, row->key);
+        bbi_store_release(&line->cursor, UINT64_MAX >> 1);
+        bbi_store_release(&line->mode, BBI_JOIN_LOSSY);             /* R4 */
+        (void)bbi_fetch_add_seq_cst(&sub->at->bus->sub_epoch.v, 1); /* R5 */
+    }
     bbi_event_add(sub, BB_STATUS_CORRUPT, known ? v.name : "?",
                   bbi_node_id(row->member, row->member_gen), known ? v.role : 0, known ? v.pid : 0,
                   0);
+}
+
+/* We never read this ring: the steward need not keep it for us. */
+static void
+renounce(struct bb_subscriber *sub, uint32_t index, uint64_t key)
+{
+    sub->past_keys[index] = key;
+    if (sub->is_registered) {
+        struct bbi_cursor *line = &((struct bbi_sub *)sub->file.seg.base)->cursors[index];
+        bbi_store_release(&line->cursor, BBI_CURSOR_RENOUNCED);
+        bbi_store_release(&line->ring_key, key); /* R4 */
+    }
 }
 
 static void
@@ -220,13 +238,21 @@ attach_row(struct bb_subscriber *sub, uint32_t index, const struct bbi_row *row)
     struct bbi_source *src;
     char file[BBI_FILE_NAME_BYTES];
     bool is_old = !sub->is_started && row->state == BBI_ENTRY_CLOSED;
-    if (row->key == sub->past_keys[index] || (is_old && sub->start == BB_START_NOW)) {
+    if (row->key == sub->past_keys[index]) {
+        return;
+    }
+    if (is_old && sub->start == BB_START_NOW) { /* it ended before we began */
+        renounce(sub, index, row->key);
         return;
     }
     bbi_place_ring_name(file, index, row->gen, row->key);
     int rc = map_source(sub, file, &src);
     if (rc == -ENOENT) {
         return; /* buried since we read the row */
+    }
+    if (rc != 0 && rc != BB_ECORRUPT && rc != BB_EVERSION) {
+        sub->must_retry = true; /* too many files or no memory, just now */
+        return;
     }
     if (rc < 0) {
         put_aside(sub, index, row);

@@ -8,6 +8,7 @@
 #include "shm/steward.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { FILTER_BUF_BYTES = BBI_FILTER_BYTES - 8, PERIOD_NS = 1000000 };
 
@@ -115,6 +116,7 @@ bbi_subscriber_new(struct bbi_attach *at)
     sub->events_end = &sub->events;
     sub->member_epoch = UINT64_MAX;
     sub->period_ns = PERIOD_NS;
+    sub->waker = (struct bbi_waker){.sock_fd = -1, .dir_fd = at->place.dir_fd};
     sub->epoll_fd = sub->sock_fd = sub->self_fd = sub->timer_fd = -1;
     bbi_filter_set_init(&sub->filters, buf, FILTER_BUF_BYTES);
     return sub;
@@ -124,6 +126,9 @@ void
 bbi_subscriber_free(struct bb_subscriber *sub)
 {
     bbi_members_free(sub);
+    if (sub->waker.sock_fd >= 0) {
+        (void)close(sub->waker.sock_fd);
+    }
     free(sub->dead_node);
     free(sub->filter_buf);
     free(sub->given);
@@ -256,7 +261,9 @@ bb_subscriber_close(struct bb_subscriber *sub)
         return;
     }
     bool forked = bbi_is_forked(sub->fork_gen);
-    if (!forked) {
+    if (forked) {
+        bbi_subscriber_forked(sub); /* taps are in no list that fork walks */
+    } else {
         int overwritten = 0;
         bbi_poll_settle_given(sub, &overwritten);
     }

@@ -74,6 +74,7 @@ struct bb_subscriber {
     int64_t period_ns;
     bool is_copying;
     bool is_registered;
+    struct bbi_waker waker;   /* of this thread: to pass wake-ups on */
     struct bbi_own_file file; /* cursors; not of a tap */
     struct bbi_filter_set filters;
     unsigned char *filter_buf;
@@ -85,9 +86,11 @@ struct bb_subscriber {
     uint64_t past_keys[BBI_RINGS]; /* by row: the ring that we are done with, or put aside */
     uint64_t member_epoch;         /* at the last discovery */
     bool must_discover;
-    bool must_finish; /* a ring or a member ended: drop what is drained, tell who went */
-    bool is_started;  /* the first discovery is over: rings are new from now on */
-    char *dead_node;  /* a tap on what this node left behind; owned */
+    bool must_retry;       /* a ring could not be mapped just then: look again soon */
+    bool is_out_of_memory; /* the last poll could not copy */
+    bool must_finish;      /* a ring or a member ended: drop what is drained, tell who went */
+    bool is_started;       /* the first discovery is over: rings are new from now on */
+    char *dead_node;       /* a tap on what this node left behind; owned */
 
     struct bbi_given *given;
     size_t given_count, given_capacity;
@@ -125,6 +128,8 @@ void bbi_source_end(struct bb_subscriber *sub,
 bool bbi_sources_drop_ended(struct bb_subscriber *sub,
                             bool all); /* true: some are still being drained */
 void bbi_source_publish_cursor(struct bb_subscriber *sub, struct bbi_source *src, bool now);
+int bbi_source_learn_all(struct bb_subscriber *sub,
+                         struct bbi_source *src); /* topics published by now */
 int bbi_source_learn_tags(struct bb_subscriber *sub, struct bbi_source *src, uint32_t tag);
 int bbi_sources_open_row(struct bb_subscriber *sub,
                          uint32_t index); /* a row whose publisher is gone: 1 or 0 */
@@ -154,6 +159,7 @@ void bbi_poll_settle_given(struct bb_subscriber *sub, int *overwritten);
 /* loop.c */
 void bbi_loop_enter(struct bb_subscriber *sub);
 void bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more);
+void bbi_loop_poke(struct bb_subscriber *sub); /* the descriptor is readable from now on */
 void bbi_loop_close(struct bb_subscriber *sub);
 
 #endif

@@ -182,7 +182,9 @@ kill -INT "$launcher"
 wait "$launcher"
 check "stay: exit code after SIGINT" 0 $?
 check "stay: no node is left" 0 "$(nodes)"
-check "stay: no process is left" "" "$(pgrep -f "$sensor" || true)"
+for pid in "${children[@]}"; do
+    check "stay: no process is left" "" "$(tr '\0' ' ' 2> /dev/null < "/proc/$pid/cmdline")"
+done
 
 has_events() { "$busbar" topic info sensor/connection_established | grep -q '[1-9][0-9]* messages'; }
 start --pcap "$file" --rate 50 --json

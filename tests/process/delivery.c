@@ -11,7 +11,16 @@
 #include <pthread.h>
 #include <stdio.h>
 
-enum { WRITERS = 4, READERS = 4, READY = 1, DONE = 2, GO = 1, QUIT = 2, N_LARGEST = 0, N_REFUSED = 1 };
+enum {
+    WRITERS = 4,
+    READERS = 4,
+    READY = 1,
+    DONE = 2,
+    GO = 1,
+    QUIT = 2,
+    N_LARGEST = 0,
+    N_REFUSED = 1
+};
 static const uint64_t EACH = 25000;
 
 struct reader_kind {
@@ -43,7 +52,8 @@ publish(void *arg)
     size_t max = bb_publisher_max(pub);
     for (uint64_t seq = 1; seq <= EACH; seq++) {
         int rc = bbt_send(topic, t->writer, seq, max, seq % 8 != 0 ? BB_MORE : 0);
-        BBT_CHECK(t->side, rc == 0, "writer %u, message %lu: %d", t->writer, (unsigned long)seq, rc);
+        BBT_CHECK(t->side, rc == 0, "writer %u, message %lu: %d", t->writer, (unsigned long)seq,
+                  rc);
         size_t len = bbt_payload_len(t->writer, seq, max);
         if (len > bbi_load_relaxed(&t->side->n[N_LARGEST])) {
             bbi_store_relaxed(&t->side->n[N_LARGEST], len);

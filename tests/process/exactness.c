@@ -60,7 +60,8 @@ publishing(struct bbt_side *side, const void *arg)
         while (seq < target) {
             seq++;
             struct bb_topic *t = is_wanted(seq) ? wanted : other;
-            int rc = bbt_send(t, WRITER, seq, MAX_MSG, seq % 16 != 0 && seq != target ? BB_MORE : 0);
+            int rc =
+                bbt_send(t, WRITER, seq, MAX_MSG, seq % 16 != 0 && seq != target ? BB_MORE : 0);
             BBT_CHECK(side, rc == 0, "message %lu: %d", (unsigned long)seq, rc);
             count += is_wanted(seq);
             bbi_store_relaxed(&side->n[N_DONE], seq);
@@ -80,7 +81,11 @@ publishing(struct bbt_side *side, const void *arg)
 
 /* Checks what came.  Views may be overwritten meanwhile: then they must say so, and count as lost. */
 static void
-take(struct bbt_side *side, struct bb_subscriber *sub, uint64_t *next, uint64_t *good)
+take(struct bbt_side *side,
+     struct bb_subscriber *sub,
+     uint64_t *next,
+     uint64_t *good,
+     uint64_t *carry)
 {
     struct bb_msg msgs[64];
     uint64_t overwritten = 0, given = 0;
@@ -93,10 +98,11 @@ take(struct bbt_side *side, struct bb_subscriber *sub, uint64_t *next, uint64_t 
             continue;
         }
         given++;
-        BBT_CHECK(side, m->seq >= *next && m->seq - *next >= m->lost && is_wanted(m->seq),
-                  "message %lu came where %lu was due", (unsigned long)m->seq,
-                  (unsigned long)*next);
+        BBT_CHECK(side, m->seq >= *next && m->seq - *next + *carry >= m->lost && is_wanted(m->seq),
+                  "message %lu came where %lu was due, %lu lost", (unsigned long)m->seq,
+                  (unsigned long)*next, (unsigned long)m->lost);
         *next = m->seq + 1;
+        *carry = 0;
         bool whole = m->bytes == bbt_payload_len(WRITER, m->seq, MAX_MSG)
                      && bbt_payload_wrong(m->data, m->bytes, WRITER, m->seq) < 0;
         overwritten += !whole;
@@ -108,6 +114,7 @@ take(struct bbt_side *side, struct bb_subscriber *sub, uint64_t *next, uint64_t 
               "release: %d, but %lu of %lu were overwritten", rc, (unsigned long)overwritten,
               (unsigned long)given);
     *good += given - (uint64_t)rc;
+    *carry += (uint64_t)rc; /* told as lost with the next message */
 }
 
 static void
@@ -115,18 +122,17 @@ reading(struct bbt_side *side, const void *arg)
 {
     const struct kind *kind = arg;
     struct bb_endpoint *ep = bbt_endpoint(side, "reader", 0);
-    struct bb_subscriber *sub =
-        bbt_subscriber(side, ep, "w/", kind->flags | BB_SUBSCRIBER_STATUS);
-    uint64_t next = 0, good = 0;
+    struct bb_subscriber *sub = bbt_subscriber(side, ep, "w/", kind->flags | BB_SUBSCRIBER_STATUS);
+    uint64_t next = 0, good = 0, carry = 0;
     bbt_at(side, READY);
     for (;;) {
-        take(side, sub, &next, &good);
+        take(side, sub, &next, &good, &carry);
         uint64_t until = bbi_load_acquire(&side->n[N_UNTIL]);
         if (until != 0 && next >= until) {
             break;
         }
     }
-    take(side, sub, &next, &good); /* at the tail: what was lost is sorted by topic */
+    take(side, sub, &next, &good, &carry); /* at the tail: what was lost is sorted by topic */
     bbt_balance(side, sub);
     BBT_CHECK(side, side->stats.delivered == good, "delivered says %lu, it was %lu",
               (unsigned long)side->stats.delivered, (unsigned long)good);

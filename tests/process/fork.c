@@ -148,7 +148,11 @@ Test(fork, childs_handles_are_refused, .init = bbt_bus_new, .fini = bbt_bus_end,
     bbt_gc("fork");
 }
 
-Test(fork, parents_death_is_seen_while_the_child_lives, .init = bbt_bus_new, .fini = bbt_bus_end, .timeout = 30)
+Test(fork,
+     parents_death_is_seen_while_the_child_lives,
+     .init = bbt_bus_new,
+     .fini = bbt_bus_end,
+     .timeout = 30)
 {
     static const bool stays = true;
     struct bbt_child c;

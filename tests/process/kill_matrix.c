@@ -27,7 +27,8 @@ enum {
     MAX_MSG = 100, /* bytes */
     PHASE_1 = 150,
     PHASE_2 = 700,
-    DEPTH = 256, /* of the living publishers: less than phase 2, so that a stopped reader is in the way */
+    DEPTH =
+        256, /* of the living publishers: less than phase 2, so that a stopped reader is in the way */
     VICTIM_MSGS = 400,
     WRITER_A = 1,
     WRITER_B = 2,
@@ -385,6 +386,16 @@ play_steward(struct bbt_side *side)
     bb_endpoint_close(ep);
 }
 
+/* Has neither rings nor cursors: nothing else shows that it went. */
+static void
+play_leave(struct bbt_side *side)
+{
+    struct bb_endpoint *ep = bbt_endpoint(side, "victim", 0);
+    bbt_at(side, HOLDING);
+    (void)bbt_wait_go(side, GO_ON, 60000);
+    bb_endpoint_close(ep);
+}
+
 static int
 count_item(const struct bb_gc_item *item, void *user)
 {
@@ -423,6 +434,8 @@ play(struct bbt_side *side, const void *arg)
         play_held(side, BB_POLICY_EVICT, 1024);
     } else if (is_scene("subscribe")) {
         play_subscribe(side);
+    } else if (is_scene("leave")) {
+        play_leave(side);
     } else if (is_scene("slow")) {
         play_slow(side);
     } else if (is_scene("fd")) {
@@ -512,9 +525,13 @@ static void
 start_living(bool killed)
 {
     uint32_t flags = is_tidying() ? BB_ATTACH_CAPTURE : 0;
-    /* A dead reader must be noticed at once; one that is stopped is evicted when the time is over. */
+    /*
+     * A dead reader must be noticed at once, also by the side of a stopped steward; one that is stopped is
+     * evicted when the time is over.
+     */
     /* Less than the second that a lost wake-up may cost. */
-    int64_t block_ns = killed ? 15000000000 : bbt_ms(600) * 1000000;
+    int64_t block_ns =
+        killed || is_tidying() ? 15000000000 : (bbt_ms(1) > 1 ? 900 : 600) * INT64_C(1000000);
     struct bb_publisher_opts o = {
         .depth = DEPTH, .bytes = 65536, .policy = BB_POLICY_BLOCK_EVICT, .block_ns = block_ns};
     actor_a = (struct actor){.name = "pub-a", .writer = WRITER_A, .flags = flags, .pub = o};
@@ -524,8 +541,8 @@ start_living(bool killed)
                              .sub_flags = BB_SUBSCRIBER_RELIABLE | BB_SUBSCRIBER_STATUS};
     actor_l = (struct actor){.name = "sub-l", .flags = flags, .sub_flags = BB_SUBSCRIBER_STATUS};
     bbt_fork(&r, "sub-r", living_subscriber, &actor_r);
+    bbt_wait_at(&r, READY, PATIENCE_MS); /* the first row: who wakes sleepers begins with it */
     bbt_fork(&l, "sub-l", living_subscriber, &actor_l);
-    bbt_wait_at(&r, READY, PATIENCE_MS);
     bbt_wait_at(&l, READY, PATIENCE_MS);
     bbt_fork(&a, "pub-a", living_publisher, &actor_a);
     bbt_fork(&b, "pub-b", living_publisher, &actor_b);
@@ -641,6 +658,10 @@ start_victim(void)
         make_corpse("corpse", true);
         wait_for_status("corpse", BB_STATUS_JOINED, 1, 5000);
         bbt_order(&victim, GO_ON);
+    } else if (is_scene("leave")) {
+        bbt_wait_at(&victim, HOLDING, PATIENCE_MS);
+        wait_for_status("victim", BB_STATUS_JOINED, 1, 5000);
+        bbt_order(&victim, GO_ON);
     } else if (is_scene("slow")) {
         bbt_wait_at(&victim, HOLDING, PATIENCE_MS);
         publish_up_to(PHASE_2);
@@ -719,6 +740,12 @@ finish(uint32_t left, uint32_t died)
     if (is_steward()) {
         wait_for_status("corpse", BB_STATUS_DIED, 1, 5000);
     }
+    if (!needs_nobody()) { /* all that it committed, and nothing else */
+        uint64_t got = bbt_reader_got(&r.side->reader, WRITER_VICTIM);
+        uint64_t committed = bbi_load_acquire(&victim.side->committed);
+        cr_assert_eq(got, committed, "%s: sub-r got %lu of the victim's %lu messages", row->label,
+                     (unsigned long)got, (unsigned long)committed);
+    }
     end_living();
     check_told("victim", left + died + 1, left + 1, died);
     if (is_steward()) {
@@ -760,12 +787,13 @@ check_held(void)
     struct bb_error err = {0};
     struct bb_endpoint *ep;
     int64_t before = bbt_now_ms();
-    int rc = bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
-                                                              .dir = bbt_dir(),
-                                                              .bus = BBT_BUS,
-                                                              .name = "joiner",
-                                                              .timeout_ns = 100000000,
-                                                              .error = &err});
+    int rc =
+        bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
+                                                         .dir = bbt_dir(),
+                                                         .bus = BBT_BUS,
+                                                         .name = "joiner",
+                                                         .timeout_ns = 100000000,
+                                                         .error = &err});
     int64_t took = bbt_now_ms() - before;
     cr_assert_eq(rc, BB_ETIMEDOUT, "%s: joining a held bus: %d %s", row->label, rc, err.sentence);
     cr_assert(took >= 100 && took < bbt_ms(1000), "%s: it waited %ld ms, not 100", row->label,
@@ -847,12 +875,8 @@ ParameterizedTestParameters(kill_matrix, killed)
     return params();
 }
 
-ParameterizedTest(struct row *param,
-                  kill_matrix,
-                  killed,
-                  .init = make_bus,
-                  .fini = bbt_bus_end,
-                  .timeout = 100)
+ParameterizedTest(
+    struct row *param, kill_matrix, killed, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
 {
     row = param;
     run_killed();
@@ -863,12 +887,8 @@ ParameterizedTestParameters(kill_matrix, stopped)
     return params();
 }
 
-ParameterizedTest(struct row *param,
-                  kill_matrix,
-                  stopped,
-                  .init = make_bus,
-                  .fini = bbt_bus_end,
-                  .timeout = 100)
+ParameterizedTest(
+    struct row *param, kill_matrix, stopped, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
 {
     row = param;
     run_stopped();

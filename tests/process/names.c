@@ -56,7 +56,11 @@ Test(names, taken_is_said_with_the_owner, .init = bbt_bus_new, .fini = bbt_bus_e
     bbt_gc("names");
 }
 
-Test(names, a_stopped_owner_keeps_it_a_killed_one_does_not, .init = bbt_bus_new, .fini = bbt_bus_end, .timeout = 20)
+Test(names,
+     a_stopped_owner_keeps_it_a_killed_one_does_not,
+     .init = bbt_bus_new,
+     .fini = bbt_bus_end,
+     .timeout = 20)
 {
     struct bbt_child c;
     struct bb_endpoint *ep;
@@ -78,8 +82,8 @@ Test(names, a_stopped_owner_keeps_it_a_killed_one_does_not, .init = bbt_bus_new,
 
 Test(names, what_cannot_be_a_name, .init = bbt_bus_new, .fini = bbt_bus_end, .timeout = 20)
 {
-    static const char *const bad[] = {"", "a b", "a/b", "a\nb", "\x7f",
-                                      "123456789012345678901234567890123456789012345678"};
+    static const char *const bad[] = {
+        "", "a b", "a/b", "a\nb", "\x7f", "123456789012345678901234567890123456789012345678"};
     struct bb_endpoint *ep;
     struct bb_error err;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

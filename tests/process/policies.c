@@ -186,12 +186,20 @@ Test(policies, block_evict_waits_its_bound, .init = init, .fini = bbt_bus_end, .
     check_block_evict(BB_LANE_DATA, BB_POLICY_BLOCK_EVICT, 200000000, 200);
 }
 
-Test(policies, control_lane_blocks_100_ms_by_default, .init = init, .fini = bbt_bus_end, .timeout = 20)
+Test(policies,
+     control_lane_blocks_100_ms_by_default,
+     .init = init,
+     .fini = bbt_bus_end,
+     .timeout = 20)
 {
     check_block_evict(BB_LANE_CONTROL, BB_POLICY_DEFAULT, 0, 100);
 }
 
-Test(policies, block_fail_waits_and_keeps_the_reader, .init = init, .fini = bbt_bus_end, .timeout = 20)
+Test(policies,
+     block_fail_waits_and_keeps_the_reader,
+     .init = init,
+     .fini = bbt_bus_end,
+     .timeout = 20)
 {
     int rc;
     int64_t ms;
@@ -267,7 +275,8 @@ check_block_ends_early(struct bbt_child *reader, const int *sig)
     cr_assert_eq(stats().evicted, 0);
 }
 
-Test(policies, block_ends_when_the_reader_reads_on, .init = init, .fini = bbt_bus_end, .timeout = 30)
+Test(
+    policies, block_ends_when_the_reader_reads_on, .init = init, .fini = bbt_bus_end, .timeout = 30)
 {
     struct bbt_child reader;
     static const int none = 0;

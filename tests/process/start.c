@@ -31,7 +31,8 @@ init(void)
 static struct writer
 begin(const char *name, uint32_t number, uint32_t depth)
 {
-    const struct bb_publisher_opts o = {.depth = depth, .policy = BB_POLICY_BLOCK_FAIL, .block_ns = 50000000};
+    const struct bb_publisher_opts o = {
+        .depth = depth, .policy = BB_POLICY_BLOCK_FAIL, .block_ns = 50000000};
     struct writer w = {.number = number};
     w.ep = bbt_endpoint(me, name, 0);
     w.pub = bbt_publisher(me, w.ep, &o);
@@ -124,7 +125,8 @@ Test(start, last_more_than_there_are, .init = init, .fini = bbt_bus_end, .timeou
     check_start(0, BB_START_LAST, 1000, 1);
 }
 
-Test(start, ring_made_later_is_read_from_its_first, .init = init, .fini = bbt_bus_end, .timeout = 20)
+Test(
+    start, ring_made_later_is_read_from_its_first, .init = init, .fini = bbt_bus_end, .timeout = 20)
 {
     struct bb_endpoint *ep = bbt_endpoint(me, "reader", 0);
     struct bb_subscriber *sub = bbt_subscriber(me, ep, "w/", BB_SUBSCRIBER_STATUS);
@@ -154,7 +156,8 @@ Test(start, ring_made_later_waits_for_reliable, .init = init, .fini = bbt_bus_en
         rc = bbt_send(w.topic, 1, w.seq + 1, MAX_MSG, 0);
         w.seq += rc == 0;
     }
-    cr_expect_eq(rc, BB_EAGAIN, "%lu messages went into a ring of 64 and no one waited for the reader",
+    cr_expect_eq(rc, BB_EAGAIN,
+                 "%lu messages went into a ring of 64 and no one waited for the reader",
                  (unsigned long)w.seq);
     cr_expect_eq(w.seq, 64);
     take_all(sub);
@@ -235,8 +238,9 @@ Test(start, closed_ring_with_oldest_once, .init = init, .fini = bbt_bus_end, .ti
     struct bb_subscriber *sub = bbt_subscriber_from(me, late, "w/", 0, BB_START_OLDEST, 0);
     BBT_UNTIL((bbt_take(me, sub, 0), bbt_reader_got(&me->reader, 1) >= 50), 3000, "the first half");
     bb_subscriber_close(holder);
-    BBT_UNTIL((bbt_take(me, sub, 5000000), count_dead() == 1 && bbt_reader_got(&me->reader, 1) == 100),
-              5000, "got %lu of 100", (unsigned long)bbt_reader_got(&me->reader, 1));
+    BBT_UNTIL(
+        (bbt_take(me, sub, 5000000), count_dead() == 1 && bbt_reader_got(&me->reader, 1) == 100),
+        5000, "got %lu of 100", (unsigned long)bbt_reader_got(&me->reader, 1));
     take_all(sub);
     expect(1, 1, 100);
     bb_endpoint_close(late);

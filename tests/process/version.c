@@ -62,11 +62,12 @@ try_attach(uint32_t flags, struct bb_error *err)
 {
     struct bb_endpoint *ep;
     *err = (struct bb_error){0};
-    int rc = bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
-                                                              .dir = bbt_dir(),
-                                                              .bus = BBT_BUS,
-                                                              .flags = flags,
-                                                              .error = err});
+    int rc =
+        bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
+                                                         .dir = bbt_dir(),
+                                                         .bus = BBT_BUS,
+                                                         .flags = flags,
+                                                         .error = err});
     if (rc == 0) {
         bb_endpoint_close(ep);
     }
@@ -99,11 +100,10 @@ check_refused(void)
                  BB_EVERSION);
     check_sentence(&err);
     err = (struct bb_error){0};
-    cr_assert_eq(bb_gc(&(struct bb_gc_opts){.size = sizeof(struct bb_gc_opts),
-                                            .dir = bbt_dir(),
-                                            .bus = BBT_BUS,
-                                            .error = &err}),
-                 BB_EVERSION, "gc must not remove what it does not know");
+    cr_assert_eq(
+        bb_gc(&(struct bb_gc_opts){
+            .size = sizeof(struct bb_gc_opts), .dir = bbt_dir(), .bus = BBT_BUS, .error = &err}),
+        BB_EVERSION, "gc must not remove what it does not know");
     cr_assert_gt(strlen(err.sentence), 20);
 }
 

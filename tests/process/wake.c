@@ -31,11 +31,12 @@ open_sleeper(struct bbt_side *side, struct bb_endpoint *ep, const struct kind *k
 {
     struct bb_subscriber *sub;
     const char *const prefixes[] = {"wake"};
-    int rc = bb_subscriber_open(&sub, ep,
-                                &(struct bb_subscriber_opts){.size = sizeof(struct bb_subscriber_opts),
-                                                             .wait = kind->wait,
-                                                             .prefixes = prefixes,
-                                                             .prefix_count = 1});
+    int rc =
+        bb_subscriber_open(&sub, ep,
+                           &(struct bb_subscriber_opts){.size = sizeof(struct bb_subscriber_opts),
+                                                        .wait = kind->wait,
+                                                        .prefixes = prefixes,
+                                                        .prefix_count = 1});
     BBT_CHECK(side, rc == 0, "subscriber: %d", rc);
     return sub;
 }

@@ -37,7 +37,7 @@ struct bbt_name {
 struct bbt_reader {
     bbi_u32 track_count, name_count;
     bbi_u64 lost, evicted;
-    size_t max; /* of bbt_payload_len() */
+    size_t max;     /* of bbt_payload_len() */
     uint32_t skips; /* 1: gaps that are not lost are allowed, for some topics are not wanted */
     struct bbt_track tracks[BBT_TRACKS];
     struct bbt_name names[BBT_NAMES];
@@ -53,7 +53,8 @@ bool bbt_reader_take(struct bbt_reader *r, const struct bb_msg *m, char why[256]
 /* Sums over the rings that carried this writer's messages. */
 uint64_t bbt_reader_got(const struct bbt_reader *r, uint32_t writer);
 uint64_t bbt_reader_lost(const struct bbt_reader *r, uint32_t writer);
-uint64_t bbt_reader_next(const struct bbt_reader *r, uint32_t writer); /* largest `next`; 0: none seen */
+uint64_t bbt_reader_next(const struct bbt_reader *r,
+                         uint32_t writer); /* largest `next`; 0: none seen */
 /* Where the first of them began; 0: none seen. */
 uint64_t bbt_reader_first(const struct bbt_reader *r, uint32_t writer);
 /* How often it was told this of the name. */

@@ -53,8 +53,7 @@ remove_stale(void)
     char path[300];
     while (dir != NULL && (e = readdir(dir)) != NULL) {
         int pid;
-        if (sscanf(e->d_name, "busbar-test-%d", &pid) == 1 && kill(pid, 0) != 0
-            && errno == ESRCH) {
+        if (sscanf(e->d_name, "busbar-test-%d", &pid) == 1 && kill(pid, 0) != 0 && errno == ESRCH) {
             (void)snprintf(path, sizeof(path), "/dev/shm/%s", e->d_name);
             remove_tree(path);
         }
@@ -239,8 +238,7 @@ note_end(struct bbt_child *c)
 static bool
 has_failed(const struct bbt_child *c)
 {
-    return c->is_gone
-           && !(WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0)
+    return c->is_gone && !(WIFEXITED(c->status) && WEXITSTATUS(c->status) == 0)
            && !(WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGKILL);
 }
 
@@ -402,12 +400,13 @@ bbt_endpoint(struct bbt_side *side, const char *name, uint32_t flags)
 {
     struct bb_error err = {0};
     struct bb_endpoint *ep;
-    int rc = bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
-                                                              .dir = bus_dir,
-                                                              .bus = BBT_BUS,
-                                                              .name = name,
-                                                              .flags = flags,
-                                                              .error = &err});
+    int rc =
+        bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
+                                                         .dir = bus_dir,
+                                                         .bus = BBT_BUS,
+                                                         .name = name,
+                                                         .flags = flags,
+                                                         .error = &err});
     BBT_CHECK(side, rc == 0, "attach as '%s': %d, %s", name, rc, err.sentence);
     return ep;
 }

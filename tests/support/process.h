@@ -21,7 +21,7 @@
 void bbt_bus_new(void);
 /* bbt_bus_end - ends all children, removes the directory; for .fini. */
 void bbt_bus_end(void);
-const char *bbt_dir(void); /* holds buses */
+const char *bbt_dir(void);  /* holds buses */
 const char *bbt_path(void); /* of the bus BBT_BUS */
 
 /* bbt_gc - everybody left: bb_gc() must leave nothing but `lock` and directories. */
@@ -66,8 +66,9 @@ void bbt_fork(struct bbt_child *c, const char *name, bbt_child_fn fn, const void
 /* For the test.  All fail it when the time is over or the child failed. */
 void bbt_order(struct bbt_child *c, uint32_t go);
 void bbt_wait_at(struct bbt_child *c, uint32_t at, int64_t ms);
-void bbt_wait_end(struct bbt_child *c, int64_t ms);  /* it exits 0 */
-void bbt_wait_kill(struct bbt_child *c, int64_t ms); /* it is killed by SIGKILL, by itself or by us */
+void bbt_wait_end(struct bbt_child *c, int64_t ms); /* it exits 0 */
+void bbt_wait_kill(struct bbt_child *c,
+                   int64_t ms); /* it is killed by SIGKILL, by itself or by us */
 void bbt_wait_stop(struct bbt_child *c, int64_t ms); /* it stopped */
 void bbt_signal(struct bbt_child *c, int sig);
 void bbt_check_alive(struct bbt_child *c); /* it has not failed so far */

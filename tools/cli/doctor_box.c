@@ -392,6 +392,7 @@ removes_ipc(void)
     int on = 1; /* systemd's default */
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         glob_t found;
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
         if (glob(patterns[i], 0, NULL, &found) == 0) {
             for (size_t k = 0; k < found.gl_pathc; k++) {
                 read_remove_ipc(found.gl_pathv[k], &on);

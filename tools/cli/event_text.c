@@ -70,11 +70,12 @@ put_quoted(struct bb_builder *b, const char **p, char *wrong)
     int rc = 0;
 
     while (rc == 0 && **p != '"') {
-        int c = (unsigned char)*(*p)++;
+        int c = (unsigned char)**p;
         if (c == '\0') {
             rc = fail(wrong, "a quote is not closed", begin, strlen(begin));
             break;
         }
+        (*p)++;
         if (c == '\\') {
             c = unescape(p);
             rc = c < 0 ? fail(wrong, "no such escape", *p, 1) : 0;
@@ -249,7 +250,9 @@ put_argument(struct bb_builder *b, const char **p, char *wrong)
         }
         rc = put_bare(b, begin, bytes, wrong);
     }
-    *p = skip_blanks(*p);
+    if (rc == 0) {
+        *p = skip_blanks(*p);
+    }
     return rc;
 }
 

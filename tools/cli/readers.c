@@ -85,7 +85,7 @@ cli_list_readers(const struct cli_call *call, struct bb_look *look, struct cli_r
 void
 cli_readers_free(struct cli_readers *readers)
 {
-    for (size_t i = 0; i < readers->count; i++) {
+    for (size_t i = 0; readers->v != NULL && i < readers->count; i++) {
         for (size_t k = 0; k < readers->v[i].prefix_count; k++) {
             free(readers->v[i].prefixes[k].p);
         }

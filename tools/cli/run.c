@@ -39,10 +39,10 @@ run_external(const struct cli_common *common, char **argv)
         return;
     }
     if (common->dir != NULL) {
-        setenv("BUSBAR_DIR", common->dir, 1);
+        setenv("BUSBAR_DIR", common->dir, 1); /* NOLINT(concurrency-mt-unsafe): one thread */
     }
     if (common->bus != NULL) {
-        setenv("BUSBAR_BUS", common->bus, 1);
+        setenv("BUSBAR_BUS", common->bus, 1); /* NOLINT(concurrency-mt-unsafe): one thread */
     }
     char *word = argv[0];
     argv[0] = program;

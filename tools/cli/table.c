@@ -5,6 +5,7 @@
 #include "tools/cli/table.h"
 
 #include "tools/cli/format.h"
+#include "tools/cli/report.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,41 +61,58 @@ print_cell(const struct cli_column *column, const char *text, size_t width, int 
     fputs(last ? "\n" : "  ", stdout);
 }
 
+static size_t
+next_column(const struct widths *w, size_t column)
+{
+    return column + 1 < w->count ? column + 1 : 0;
+}
+
 static struct widths
 measure(const struct cli_cells *t, int header)
 {
     struct widths w = {.count = 0};
-    const char *cell = t->cells.p;
     const char *end = t->cells.p + t->cells.bytes;
+    size_t column = 0;
 
     for (; w.count < COLUMNS_MAX && t->columns[w.count].name != NULL; w.count++) {
         w.chars[w.count] = header ? char_count(t->columns[w.count].name) : 0;
     }
-    for (size_t i = 0; cell < end; cell += strlen(cell) + 1, i++) {
+    for (const char *cell = t->cells.p; cell < end; cell += strlen(cell) + 1) {
         size_t chars = char_count(cell);
-        if (chars > w.chars[i % w.count]) {
-            w.chars[i % w.count] = chars;
+        if (chars > w.chars[column]) {
+            w.chars[column] = chars;
         }
+        column = next_column(&w, column);
     }
     return w;
 }
 
-void
+static void
+print_rows(const struct cli_cells *t, int header)
+{
+    struct widths w = measure(t, header);
+    const char *end = t->cells.p + t->cells.bytes;
+    size_t column = 0;
+
+    for (size_t i = 0; header && i < w.count; i++) {
+        print_cell(&t->columns[i], t->columns[i].name, w.chars[i], i + 1 == w.count);
+    }
+    for (const char *cell = t->cells.p; cell < end; cell += strlen(cell) + 1) {
+        print_cell(&t->columns[column], cell, w.chars[column], column + 1 == w.count);
+        column = next_column(&w, column);
+    }
+}
+
+int
 cli_cells_print(struct cli_cells *t, int header)
 {
-    int with_header = header || isatty(STDOUT_FILENO);
-    if (t->cells.bytes > 0 && t->cells.err == 0) { /* nothing found: no lonely header */
-        struct widths w = measure(t, with_header);
-        const char *cell = t->cells.p;
-        const char *end = t->cells.p + t->cells.bytes;
-
-        for (size_t i = 0; with_header && i < w.count; i++) {
-            print_cell(&t->columns[i], t->columns[i].name, w.chars[i], i + 1 == w.count);
-        }
-        for (size_t i = 0; cell < end; cell += strlen(cell) + 1, i++) {
-            size_t column = i % w.count;
-            print_cell(&t->columns[column], cell, w.chars[column], column + 1 == w.count);
-        }
+    int err = t->cells.err;
+    if (t->cells.bytes > 0 && err == 0) { /* nothing found: no lonely header */
+        print_rows(t, header || isatty(STDOUT_FILENO));
     }
     cli_buffer_free(&t->cells);
+    if (err != 0) {
+        cli_say("cannot print the table: %s", bb_strerror(err));
+    }
+    return cli_exit_code(err);
 }

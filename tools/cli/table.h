@@ -22,7 +22,7 @@ struct cli_cells {
 /* cli_cell - the next cell; after the last of a row comes the first of the next row. */
 __attribute__((format(printf, 2, 3))) void cli_cell(struct cli_cells *t, const char *format, ...);
 void cli_cell_escaped(struct cli_cells *t, const char *bytes, size_t count);
-/* cli_cells_print - prints all, frees the cells. */
-void cli_cells_print(struct cli_cells *t, int header);
+/* cli_cells_print - prints all, frees the cells; CLI_DONE, or an exit code after a sentence. */
+int cli_cells_print(struct cli_cells *t, int header);
 
 #endif

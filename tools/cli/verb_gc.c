@@ -76,7 +76,7 @@ put_item(const struct bb_gc_item *item, void *user)
     return 0;
 }
 
-static void
+static int
 print_end(struct gc *gc)
 {
     char bytes[CLI_NUMBER_BYTES];
@@ -88,12 +88,13 @@ print_end(struct gc *gc)
         cli_json_count(&gc->json, "bytes", gc->bytes);
         cli_json_end_object(&gc->json);
         cli_json_line_end(&gc->json);
-        return;
+        return CLI_DONE;
     }
-    cli_cells_print(&gc->table, gc->call->common.header);
+    int code = cli_cells_print(&gc->table, gc->call->common.header);
     printf("%" PRIu64 " file%s, %s%s\n", gc->files, gc->files == 1 ? "" : "s",
            cli_bytes(bytes, (double)gc->bytes),
            gc->o->dry_run && gc->files > 0 ? "; run without -n to remove" : "");
+    return code;
 }
 
 static int
@@ -112,10 +113,11 @@ run(const struct cli_call *call, const void *options)
         .user = &gc,
         .error = &error,
     };
+    int code = CLI_DONE;
     int rc = bb_gc(&opts);
     if (rc >= 0 || gc.begun) {
         begin(&gc);
-        print_end(&gc);
+        code = print_end(&gc);
     }
     if (rc < 0) {
         return cli_report(call, rc, &error, "cannot tidy up");
@@ -124,7 +126,7 @@ run(const struct cli_call *call, const void *options)
         cli_say("%" PRIu64 " files could not be removed; whose they are is said above", gc.stuck);
         return CLI_PERMISSION;
     }
-    return CLI_DONE;
+    return code;
 }
 
 static const struct cli_option options[] = {

@@ -142,7 +142,7 @@ put_json(const struct ls *ls, const struct line *line, struct cli_json *j)
     cli_json_end_object(j);
 }
 
-static void
+static int
 print_lines(const struct ls *ls)
 {
     static const struct cli_column short_columns[] = {{"TOPIC", 0},    {"PUBS", 1},  {"SUBS", 1},
@@ -171,9 +171,9 @@ print_lines(const struct ls *ls)
         cli_json_end_array(&j);
         cli_json_end_object(&j);
         cli_json_line_end(&j);
-        return;
+        return CLI_DONE;
     }
-    cli_cells_print(&table, ls->call->common.header);
+    return cli_cells_print(&table, ls->call->common.header);
 }
 
 /* measure - a second look after a while: what was published meanwhile. */
@@ -217,7 +217,7 @@ run(const struct cli_call *call, const void *options)
         code = cli_list_readers(call, look, &ls.readers);
     }
     if (code == CLI_DONE) {
-        print_lines(&ls);
+        code = print_lines(&ls);
     }
     free(ls.delta);
     cli_readers_free(&ls.readers);

@@ -48,7 +48,7 @@ put_row(struct cli_cells *table, const struct bb_node_info *node, int64_t now_ns
     cli_cell(table, "%" PRIu64, node->lost);
 }
 
-static void
+static int
 print_table(const struct cli_nodes *nodes, int header)
 {
     static const struct cli_column columns[] = {
@@ -60,7 +60,7 @@ print_table(const struct cli_nodes *nodes, int header)
     for (size_t i = 0; i < nodes->count; i++) {
         put_row(&table, &nodes->v[i], now_ns);
     }
-    cli_cells_print(&table, header);
+    return cli_cells_print(&table, header);
 }
 
 static int
@@ -77,7 +77,7 @@ run(const struct cli_call *call, const void *options)
     if (code == CLI_DONE && call->common.json) {
         print_json(&nodes);
     } else if (code == CLI_DONE) {
-        print_table(&nodes, call->common.header);
+        code = print_table(&nodes, call->common.header);
     }
     free(nodes.v);
     bb_look_close(look);

@@ -108,7 +108,7 @@ put_topic(struct info *info, size_t i, size_t n)
     }
 }
 
-static void
+static int
 print_all(struct info *info)
 {
     static const struct cli_column columns[] = {{"TOPIC", 0}, {"SIDE", 0}, {"NODE", 0},
@@ -128,9 +128,9 @@ print_all(struct info *info)
         cli_json_end_array(&info->json);
         cli_json_end_object(&info->json);
         cli_json_line_end(&info->json);
-        return;
+        return CLI_DONE;
     }
-    cli_cells_print(&info->table, info->call->common.header);
+    return cli_cells_print(&info->table, info->call->common.header);
 }
 
 static int
@@ -152,7 +152,7 @@ run(const struct cli_call *call, const void *options)
         code = cli_list_readers(call, look, &info.readers);
     }
     if (code == CLI_DONE) {
-        print_all(&info);
+        code = print_all(&info);
     }
     cli_readers_free(&info.readers);
     cli_topics_free(&info.topics);

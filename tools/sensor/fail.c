@@ -11,6 +11,7 @@ sensor_fail(struct sensor_fail *fail, int code, const char *format, ...)
 
     fail->code = code;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, one line above */
     (void)vsnprintf(fail->sentence, sizeof(fail->sentence), format, args);
     va_end(args);
     return -1;
@@ -51,6 +52,7 @@ sensor_say(const char *node, const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, one line above */
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     /* One call a line: the nodes of one terminal do not cut each other's sentences. */

@@ -119,18 +119,18 @@ run_child(const struct launcher *l, uint32_t idx, pid_t parent)
 
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     sensor_stop_install();
-    if (getppid() != parent) { /* killed before prctl() */
-        exit(SENSOR_EXIT_OTHER);
+    if (getppid() != parent) {   /* killed before prctl() */
+        exit(SENSOR_EXIT_OTHER); /* NOLINT(concurrency-mt-unsafe): one thread */
     }
     opts.node = l->children[idx].name;
     opts.forked = true;
     if (idx == 0) {
         opts.role = BB_ROLE_MANAGER;
-        exit(sensor_manager_run(&opts));
+        exit(sensor_manager_run(&opts)); /* NOLINT(concurrency-mt-unsafe) */
     }
     opts.role = BB_ROLE_WORKER;
     opts.share = idx - 1;
-    exit(sensor_worker_run(&opts));
+    exit(sensor_worker_run(&opts)); /* NOLINT(concurrency-mt-unsafe) */
 }
 
 static void
@@ -270,7 +270,7 @@ sensor_launch(const struct sensor_options *opts)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* NOLINT(concurrency-mt-unsafe): one thread */
     fork_all(&l);
     wait_all(&l, &signals);
     return l.code;

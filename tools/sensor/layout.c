@@ -71,12 +71,29 @@ set_missing(struct sensor_peer *peer, const char *why)
     peer->why = why;
 }
 
+static struct sensor_peer *
+find_absent(const struct sensor_layout *layout, const char *name)
+{
+    for (uint32_t i = 0; i < layout->count; i++) {
+        struct sensor_peer *peer = &layout->peers[i];
+
+        if (peer->state == SENSOR_PEER_ABSENT && strcmp(peer->name, name) == 0) {
+            return peer;
+        }
+    }
+    return NULL;
+}
+
 void
-sensor_layout_gone(struct sensor_layout *layout, uint64_t node_id, const char *why, bool final)
+sensor_layout_gone(
+    struct sensor_layout *layout, const char *name, uint64_t node_id, const char *why, bool final)
 {
     struct sensor_peer *peer = sensor_layout_find(layout, node_id);
 
-    if (peer == NULL || peer->state != SENSOR_PEER_READY) {
+    if (peer == NULL && final) {
+        peer = find_absent(layout, name);
+    }
+    if (peer == NULL || peer->state == SENSOR_PEER_ENDED) {
         return;
     }
     if (layout->started || final) {

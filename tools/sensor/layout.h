@@ -54,9 +54,12 @@ bool sensor_layout_ready(struct sensor_layout *layout,
 /* sensor_layout_find - the peer with this id, or NULL. */
 struct sensor_peer *sensor_layout_find(const struct sensor_layout *layout, uint64_t node_id);
 
-/* sensor_layout_gone - a node left or died; `final` before the start too when nobody starts it again. */
-void
-sensor_layout_gone(struct sensor_layout *layout, uint64_t node_id, const char *why, bool final);
+/*
+ * sensor_layout_gone - a node left or died.  `final`: nobody starts it again, so it is missing before the
+ * start too, even if it went before its ready; its name is all that tells who it was then.
+ */
+void sensor_layout_gone(
+    struct sensor_layout *layout, const char *name, uint64_t node_id, const char *why, bool final);
 
 /* sensor_layout_give_up - whoever is not READY (before the start) or not ENDED (after it) is MISSING. */
 void sensor_layout_give_up(struct sensor_layout *layout, const char *why);

@@ -29,6 +29,7 @@ sensor_stop_install(void)
     (void)sigaddset(&set, SIGINT);
     (void)sigaddset(&set, SIGTERM);
     (void)sigaddset(&set, SIGCHLD);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL); /* the launcher holds them back while it forks */
 }
 

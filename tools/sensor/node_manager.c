@@ -41,10 +41,12 @@ take_status(struct manager *m, const struct bb_msg *msg)
 {
     switch (msg->status->kind) {
     case BB_STATUS_LEFT:
-        sensor_layout_gone(&m->layout, msg->node_id, "left before its end mark", m->opts->forked);
+        sensor_layout_gone(&m->layout, msg->node, msg->node_id, "left before its end mark",
+                           m->opts->forked);
         break;
     case BB_STATUS_DIED:
-        sensor_layout_gone(&m->layout, msg->node_id, "died before its end mark", m->opts->forked);
+        sensor_layout_gone(&m->layout, msg->node, msg->node_id, "died before its end mark",
+                           m->opts->forked);
         break;
     default:
         break; /* losses are in the counters */

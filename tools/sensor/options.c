@@ -297,6 +297,7 @@ parse_words(struct sensor_options *o, int argc, char *const argv[], struct senso
 
     optind = 0; /* glibc: begin anew */
     opterr = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     while ((opt = getopt_long(argc, argv, "-:b:h", long_options, NULL)) != -1) {
         if (opt == ':' || opt == '?') {
             return fail_getopt(opt, argc, argv, fail);

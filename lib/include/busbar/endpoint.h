@@ -357,7 +357,8 @@ BB_MUST_USE BB_API int64_t bb_msg_json(const struct bb_msg *msg, char *out, size
 /*
  * bb_node_ping - asks a node to answer; *rtt_ns is the time until its subscriber did.
  *
- * Returns   0; BB_ENOENT no such node; BB_ENOTSUP it has no subscriber that could answer; BB_ETIMEDOUT.
+ * Returns   0; BB_ENOENT no such node; BB_ENOTSUP it has no subscriber that could answer; BB_ETIMEDOUT;
+ *           BB_EPEERGONE it died meanwhile.
  */
 BB_MUST_USE BB_API int
 bb_node_ping(struct bb_endpoint *ep, const char *name, int64_t timeout_ns, int64_t *rtt_ns);

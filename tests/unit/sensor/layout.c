@@ -22,6 +22,13 @@ teardown(void)
     sensor_layout_fini(&layout);
 }
 
+/* Its name is that of nobody: the id counts. */
+static void
+gone(uint64_t node_id, const char *why, bool final)
+{
+    sensor_layout_gone(&layout, "somebody", node_id, why, final);
+}
+
 TestSuite(layout, .init = setup, .fini = teardown, .timeout = 20);
 
 Test(layout, comes_together)
@@ -46,9 +53,9 @@ Test(layout, started_anew)
 {
     cr_assert(sensor_layout_ready(&layout, 0, "worker-1", 11));
     cr_assert(sensor_layout_ready(&layout, 0, "worker-1", 21));
-    sensor_layout_gone(&layout, 11, "died", false);
+    gone(11, "died", false);
     cr_assert_eq(layout.peers[0].state, SENSOR_PEER_READY);
-    sensor_layout_gone(&layout, 21, "died", false);
+    gone(21, "died", false);
     cr_assert_eq(layout.peers[0].state, SENSOR_PEER_ABSENT);
     cr_assert(sensor_layout_ready(&layout, 0, "w-1", 31)); /* the share is free again */
 }
@@ -56,12 +63,23 @@ Test(layout, started_anew)
 Test(layout, gone_for_good)
 {
     cr_assert(sensor_layout_ready(&layout, 0, "worker-1", 11));
-    sensor_layout_gone(&layout, 11, "died", true);
+    gone(11, "died", true);
     cr_assert_eq(layout.peers[0].state, SENSOR_PEER_MISSING);
     cr_assert(sensor_layout_ready(&layout, 1, "worker-2", 12));
     sensor_layout_give_up(&layout, "did not come");
     cr_assert_eq(layout.peers[1].state, SENSOR_PEER_READY);
     cr_assert_eq(layout.peers[2].state, SENSOR_PEER_MISSING);
+}
+
+Test(layout, gone_before_its_ready)
+{
+    sensor_layout_gone(&layout, "worker-2", 12, "died", false);
+    cr_assert_eq(layout.peers[1].state, SENSOR_PEER_ABSENT); /* somebody may start it again */
+    sensor_layout_gone(&layout, "worker-2", 12, "died", true);
+    cr_assert_eq(layout.peers[1].state, SENSOR_PEER_MISSING);
+    cr_assert(sensor_layout_ready(&layout, 0, "worker-1", 11));
+    sensor_layout_gone(&layout, "worker-1", 10, "died", true); /* an older one of that name */
+    cr_assert_eq(layout.peers[0].state, SENSOR_PEER_READY);
 }
 
 Test(layout, ends_and_sums)
@@ -76,10 +94,10 @@ Test(layout, ends_and_sums)
     layout.peers[0].end =
         (struct sensor_end){.packets = 10, .connections = 2, .events = 2, .waits = 1};
     layout.peers[0].state = SENSOR_PEER_ENDED;
-    sensor_layout_gone(&layout, 11, "left", false); /* after its end mark: as it should be */
+    gone(11, "left", false); /* after its end mark: as it should be */
     cr_assert_eq(layout.peers[0].state, SENSOR_PEER_ENDED);
     layout.peers[1].delivered = 5;
-    sensor_layout_gone(&layout, 12, "died", false);
+    gone(12, "died", false);
     cr_assert_eq(layout.peers[1].state, SENSOR_PEER_MISSING);
     cr_assert_null(sensor_layout_find(&layout, 12));
     layout.peers[2].end = (struct sensor_end){.packets = 4, .state = SENSOR_END_DAMAGED};

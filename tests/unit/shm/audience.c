@@ -387,7 +387,7 @@ Test(audience, one_file_is_mapped_at_a_flush_and_the_rest_are_protected_meanwhil
     struct hearer h[4];
     talker_open(&t, "t");
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof(name), "h%d", i);
         hearer_open(&h[i], name, "x");
         hearer_join(&h[i], &t, true);
@@ -408,7 +408,7 @@ Test(audience, one_file_is_mapped_at_a_flush_and_the_rest_are_protected_meanwhil
     talker_close(&t);
 }
 
-Test(audience, a_corrupt_filter_wants_nothing)
+Test(audience, a_filter_that_cannot_be_read_wants_everything)
 {
     struct talker t;
     struct hearer h;
@@ -417,6 +417,10 @@ Test(audience, a_corrupt_filter_wants_nothing)
     hearer_open(&h, "h", "");
     struct bbi_filter_table *table = &h.sub->filters[bbi_load_relaxed(&h.sub->filter_sel) & 1];
     table->bytes = UINT32_MAX;
+    (void)say(&t, 8);
+    bbi_audience_mask(&t.aud, "x", 1, &m);
+    cr_assert(mask_has(&m, h.file.index), "rather woken too often than never");
+    hearer_want(&h, "y"); /* the other copy is good */
     (void)say(&t, 8);
     bbi_audience_mask(&t.aud, "x", 1, &m);
     cr_assert(!mask_has(&m, h.file.index));
@@ -488,7 +492,7 @@ Test(audience, a_flush_wakes_one_and_names_the_others)
     struct hearer h[3];
     talker_open(&t, "t");
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof(name), "h%d", i);
         hearer_open(&h[i], name, "");
         (void)say(&t, 8);
@@ -506,7 +510,7 @@ Test(audience, a_flush_wakes_one_and_names_the_others)
     }
     cr_assert_eq(rung, 1);
     cr_assert_eq(counter(&t.writer.map.hdr->counters.wakes), 1U);
-    uint64_t named = counter(&t.writer.map.hdr->pass_on[0]);
+    uint64_t named = counter(&t.at.bus->pass_on[0].v);
     for (int i = 0; i < 3; i++) {
         cr_assert((named >> h[i].file.index & 1) != 0, "subscriber %d", i);
         hearer_close(&h[i]);
@@ -586,4 +590,114 @@ Test(audience, nothing_is_left_open_when_it_ends)
         talker_close(&t);
     }
     cr_assert_eq(count_fds(), before);
+}
+
+/* The row of the one that is waited for may have a new, living owner long before the time is over. */
+static void *
+leave_and_come_back(void *user)
+{
+    struct hearer *h = user;
+    bbi_os_sleep_ns(30000000);
+    bbi_join_end(&h->join);
+    bbi_sub_close(&h->at, &h->file);
+    cr_assert_eq(bbi_sub_register(&h->at, 0, &h->file, NULL), 0);
+    return NULL;
+}
+
+Test(audience, who_left_is_not_waited_for_when_its_row_has_a_new_owner)
+{
+    struct talker t;
+    struct hearer h;
+    pthread_t thread;
+    talker_open(&t, "t");
+    hearer_open(&h, "h", "");
+    hearer_join(&h, &t, true);
+    uint32_t index = h.file.index;
+    t.aud.policy = BBI_BLOCK_FAIL;
+    t.aud.block_ns = INT64_C(10000000000);
+    for (int k = 0; k < 64; k++) {
+        cr_assert_eq(say(&t, 8), 0);
+    }
+    cr_assert_eq(pthread_create(&thread, NULL, leave_and_come_back, &h), 0);
+    int64_t t0 = bbi_os_mono_ns();
+    cr_assert_eq(say(&t, 8), 0);
+    cr_assert_lt(bbi_os_mono_ns() - t0, INT64_C(3000000000));
+    (void)pthread_join(thread, NULL);
+    cr_assert_eq(h.file.index, index, "or nothing was tried");
+    hearer_close(&h);
+    talker_close(&t);
+}
+
+/* ---- who is owed a ring ---- */
+
+static void
+owed_open(struct talker *t, struct hearer *h)
+{
+    memset(h, 0, sizeof(*h));
+    attach_named(&h->at, "h");
+    cr_assert_eq(bbi_sub_register(&h->at, BBI_SUB_RELIABLE, &h->file, NULL), 0);
+    h->sub = h->file.seg.base;
+    hearer_want(h, "");
+    talker_open(t, "t"); /* younger than the subscriber */
+}
+
+Test(audience, a_ring_waits_for_a_reliable_subscriber_that_is_older_than_it)
+{
+    struct talker t;
+    struct hearer h;
+    owed_open(&t, &h);
+    cr_assert_eq(say_until_refused(&t, 8, 1000), 64, "from the first message on");
+    hearer_map(&h, &t);
+    bbi_join_begin(&h.join, &h.reader, true, BBI_SEEK_FIRST, 0);
+    cr_assert_eq(hear(&h, 10), 10);
+    cr_assert_eq(say_until_refused(&t, 8, 1000), 10);
+    cr_assert_eq(hear(&h, 1000), 64);
+    hearer_close(&h);
+    talker_close(&t);
+}
+
+Test(audience, who_is_owed_a_ring_and_never_comes_is_evicted_and_told)
+{
+    struct talker t;
+    struct hearer h;
+    uint32_t why = 0;
+    owed_open(&t, &h);
+    t.aud.policy = BBI_EVICT;
+    cr_assert_eq(say_until_refused(&t, 8, 300), 300);
+    cr_assert_eq(counter(&t.writer.map.hdr->counters.evicted), 1U);
+    hearer_map(&h, &t);
+    bbi_join_begin(&h.join, &h.reader, true, BBI_SEEK_FIRST, 0);
+    cr_assert_eq(bbi_join_evicted(&h.join, &why), 1);
+    cr_assert_eq(why, (uint32_t)BBI_EVICT_SLOW);
+    hearer_close(&h);
+    talker_close(&t);
+}
+
+Test(audience, who_is_owed_a_ring_and_cannot_be_mapped_is_not_waited_for)
+{
+    static const enum bbi_policy policies[] = {BBI_FAIL, BBI_BLOCK_FAIL, BBI_BLOCK_EVICT};
+    for (int i = 0; i < 3; i++) {
+        struct talker t;
+        struct hearer h;
+        struct rlimit old, none;
+        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+        memset(&h, 0, sizeof(h));
+        attach_named(&h.at, "h");
+        talker_open(&t, "t");
+        cr_assert_eq(bbi_sub_register(&h.at, BBI_SUB_RELIABLE, &h.file, NULL), 0);
+        h.sub = h.file.seg.base;
+        bbi_store_relaxed(&t.at.bus->subs[h.file.index].born, 0); /* it was there before the ring */
+        hearer_want(&h, "");
+        none = old;
+        none.rlim_cur = 3;
+        t.aud.policy = policies[i];
+        t.aud.block_ns = 5000000;
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+        (void)say(&t, 8);
+        int went = say_until_refused(&t, 8, 300);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+        cr_assert_eq(went, 300, "policy %d: %d", (int)policies[i], went);
+        hearer_close(&h);
+        talker_close(&t);
+    }
 }

@@ -70,7 +70,7 @@ Test(ring_shape, impossible_shapes_have_no_footprint, .timeout = 20)
         shape_of(64, 0, 1, 0),
         shape_of(64, 2048, 1, 0),
         shape_of(64, 4097, 1, 0),
-        shape_of(64, UINT64_C(1) << 37, 1, 0),
+        shape_of(64, UINT64_C(1) << 34, 1, 0),
         shape_of(64, UINT64_MAX, 1, 0),
         shape_of(64, 4096, 0, 0),
         shape_of(64, 4096, UINT32_MAX, 0),
@@ -87,10 +87,11 @@ Test(ring_shape, the_largest_shapes_do_not_overflow, .timeout = 20)
 {
     struct bbi_ring_geom g;
     const struct bbi_ring_shape s =
-        shape_of(UINT32_C(1) << 24, UINT64_C(1) << 36, UINT32_C(1) << 20, UINT64_C(1) << 30);
+        shape_of(UINT32_C(1) << 24, UINT64_C(1) << 33, UINT32_C(1) << 20, UINT64_C(1) << 30);
     uint64_t bytes = bbi_ring_footprint(&s, &g);
     cr_assert_gt(bytes, s.pay_bytes + s.text_bytes + (uint64_t)s.depth * 32);
     cr_assert_eq(g.pay_off + g.pay_bytes, bytes);
+    cr_assert_leq(g.max_msg, UINT32_MAX, "a descriptor's length has 32 bits");
 }
 
 Test(ring_shape, join_gives_parts_inside_the_memory, .timeout = 20)
