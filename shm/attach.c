@@ -20,7 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAME_HASH_BITS = 62 };
+enum {
+    NAME_HASH_BITS = 62,
+    SLOTS_IN_TURN = 128, /* few enough that looking through the used ones stays cheap */
+};
 static const int64_t BACK_OFF_NS = 2000000;
 
 uint64_t
@@ -270,11 +273,16 @@ say_name_taken(const struct bbi_attach *at, const char *name, struct bbi_fault *
                          at->place.path);
 }
 
-/* A slot whose byte nobody holds is free, whatever its row says. */
+/*
+ * A slot whose byte nobody holds is free, whatever its row says.  Where the search begins moves on: a slot
+ * that was just freed would most often be the next, and who had not looked by then never hears how it ended.
+ */
 static int
 take_slot(struct bbi_attach *at)
 {
-    for (uint32_t i = 0; i < BBI_MEMBERS; i++) {
+    uint32_t first = (uint32_t)(bbi_load_relaxed(&at->bus->member_epoch.v) % SLOTS_IN_TURN);
+    for (uint32_t n = 0; n < BBI_MEMBERS; n++) {
+        uint32_t i = (first + n) % BBI_MEMBERS;
         int rc = bbi_os_lock_try(at->lock_fd, BBI_LOCK_MEMBER + i, true);
         if (rc == 0) {
             at->member = i;

@@ -98,7 +98,7 @@ trim_dead(int dir_fd)
     char path[BBI_FILE_NAME_BYTES + 8];
     int n = list_dead(dir_fd, dead, DEAD_LISTED);
     for (int i = 0; i < n - BBI_DEAD_KEPT; i++) {
-        (void)snprintf(path, sizeof(path), "dead/%s", dead[i].name);
+        (void)snprintf(path, sizeof(path), "dead/%.63s", dead[i].name);
         (void)unlinkat(dir_fd, path, 0);
         BBI_HOOK("debris:trimmed");
     }
@@ -110,7 +110,7 @@ bbi_debris_bury(struct bbi_attach *at, const char *ring_name)
     char path[BBI_FILE_NAME_BYTES + 8];
     int dir_fd = at->place.dir_fd;
     bbi_place_subdir(&at->place, "dead");
-    (void)snprintf(path, sizeof(path), "dead/%s", ring_name);
+    (void)snprintf(path, sizeof(path), "dead/%.63s", ring_name);
     if (renameat(dir_fd, ring_name, dir_fd, path) != 0 && errno != ENOENT) {
         (void)unlinkat(dir_fd, ring_name, 0);
     }
@@ -126,7 +126,7 @@ bbi_debris_dead(const struct bbi_attach *at, int (*cb)(const char *file, void *u
     int n = list_dead(at->place.dir_fd, dead, DEAD_LISTED);
     int rc = 0;
     for (int i = 0; i < n && rc == 0; i++) {
-        (void)snprintf(path, sizeof(path), "dead/%s", dead[i].name);
+        (void)snprintf(path, sizeof(path), "dead/%.63s", dead[i].name);
         rc = cb(path, user);
     }
     return rc;

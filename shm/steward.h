@@ -15,8 +15,8 @@
 #include "shm/attach.h"
 #include "shm/wake.h"
 
-#define BBI_STEWARD_EVERY_NS INT64_C(250000000)
-#define BBI_STEWARD_STALE_NS (4 * BBI_STEWARD_EVERY_NS)
+#define BBI_STEWARD_EVERY_NS INT64_C(500000000)
+#define BBI_STEWARD_STALE_NS INT64_C(1000000000) /* nobody scanned for so long: look oneself */
 #define BBI_LINGER_NS        INT64_C(10000000000)
 
 /* bbi_steward_scan - one scan if nobody made one in the last every_ns (0: in any case).  1 if this call scanned. */

@@ -435,7 +435,7 @@ write_stats(struct bb_subscriber *sub, int64_t now)
     bbi_store_relaxed(&file->beat_ns, (uint64_t)now);
 }
 
-/* Four times a second at most: tidy up after others, look for the dead, say that we live. */
+/* Twice a second at most: tidy up after others, look for the dead, say that we live. */
 static void
 keep_house(struct bb_subscriber *sub)
 {
@@ -454,8 +454,7 @@ keep_house(struct bb_subscriber *sub)
     }
     bbi_members_look_again(sub);
     if (sub->at->probe_fd >= 0
-        && now - (int64_t)bbi_load_relaxed(&sub->at->bus->steward_ns.v)
-               > 4 * BBI_STEWARD_EVERY_NS) {
+        && now - (int64_t)bbi_load_relaxed(&sub->at->bus->steward_ns.v) > BBI_STEWARD_STALE_NS) {
         bbi_members_look_for_dead(sub); /* no steward, or a stopped one */
     }
 }
@@ -537,16 +536,29 @@ spin(struct bb_subscriber *sub, int64_t until_ns)
     return false;
 }
 
+/*
+ * SPIN always, HYBRID once after something came: where messages come often the next one is near, and a bus
+ * that is idle costs no spinning.  True when there is no need to sleep.
+ */
+static bool
+spin_first(struct bb_subscriber *sub, int64_t now, int64_t deadline)
+{
+    bool always = sub->wait_mode == BB_WAIT_SPIN;
+    if (!always && (sub->wait_mode != BB_WAIT_HYBRID || !sub->was_busy)) {
+        return false;
+    }
+    int64_t until = now + (always ? BRIEF_SLEEP_NS : SPIN_NS);
+    sub->was_busy = false;
+    return spin(sub, until < deadline ? until : deadline) || always;
+}
+
 /* Waits a while, at most until deadline; whoever calls sweeps again. */
 static void
 wait_once(struct bb_subscriber *sub, int64_t deadline)
 {
     int64_t now = bbi_os_mono_ns();
     int64_t left = deadline - now;
-    int64_t spin_until = sub->wait_mode == BB_WAIT_SPIN ? now + BRIEF_SLEEP_NS : now + SPIN_NS;
-    if ((sub->wait_mode == BB_WAIT_SPIN || sub->wait_mode == BB_WAIT_HYBRID)
-        && (spin(sub, spin_until < deadline ? spin_until : deadline)
-            || sub->wait_mode == BB_WAIT_SPIN)) {
+    if (spin_first(sub, now, deadline)) {
         return;
     }
     if (sub->wait_mode == BB_WAIT_PERIODIC || !sub->is_registered) {
@@ -584,6 +596,7 @@ poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t t
         discover(sub);
         size_t n = sweep(sub, msgs, max);
         if (n > 0) {
+            sub->was_busy = true;
             return (int)n;
         }
         keep_house(sub);

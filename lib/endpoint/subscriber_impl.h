@@ -86,6 +86,7 @@ struct bb_subscriber {
     uint64_t past_keys[BBI_RINGS]; /* by row: the ring that we are done with, or put aside */
     uint64_t member_epoch;         /* at the last discovery */
     bool must_discover;
+    bool was_busy;         /* something came since the last wait */
     bool must_retry;       /* a ring could not be mapped just then: look again soon */
     bool is_out_of_memory; /* the last poll could not copy */
     bool must_finish;      /* a ring or a member ended: drop what is drained, tell who went */

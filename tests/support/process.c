@@ -52,8 +52,9 @@ remove_stale(void)
     const struct dirent *e;
     char path[300];
     while (dir != NULL && (e = readdir(dir)) != NULL) {
-        int pid;
-        if (sscanf(e->d_name, "busbar-test-%d", &pid) == 1 && kill(pid, 0) != 0 && errno == ESRCH) {
+        int pid, end = 0;
+        if (sscanf(e->d_name, "busbar-test-%d%n", &pid, &end) == 1 && e->d_name[end] == '\0'
+            && kill(pid, 0) != 0 && errno == ESRCH) {
             (void)snprintf(path, sizeof(path), "/dev/shm/%s", e->d_name);
             remove_tree(path);
         }
