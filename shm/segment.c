@@ -122,6 +122,7 @@ bbi_segment_open(
     if (rc < 0) {
         return rc;
     }
+    BBI_ASSERT(base != NULL);
     rc = bbi_segment_check(base, kind, bytes);
     if (rc == 0 && bytes < least_bytes(kind)) {
         rc = BB_ECORRUPT;

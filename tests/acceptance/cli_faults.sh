@@ -74,7 +74,7 @@ for signal in INT TERM HUP; do
     check "sig${signal}_others_see_left" soon saw "$name" left
 done
 name=killed
-start pub killed/x --name killed < <(printf 'one\ntwo\nthree\n'; exec sleep 60)
+start pub killed/x --name killed < <(printf 'one\ntwo\nthree\n'; exec tail --pid=$$ -f /dev/null 2>/dev/null)
 killed=$child
 last_of_killed() { b tap killed/ --from oldest -n 3 -W 0.5 >/dev/null 2>&1; }
 check killed_publishes soon last_of_killed
@@ -218,7 +218,7 @@ check layout_doctor_says prints '^FAIL  layout: '
 
 # ---- gc -----------------------------------------------------------------------------------------------
 name=dies
-start pub dies/x --name dies < <(printf 'one\n'; exec sleep 60)
+start pub dies/x --name dies < <(printf 'one\n'; exec tail --pid=$$ -f /dev/null 2>/dev/null)
 dies=$child
 dies_published() { b tap dies/ --from oldest -n 1 -W 0.5 >/dev/null 2>&1; }
 check dies_publishes soon dies_published
