@@ -88,6 +88,17 @@ say_version(const struct bbi_attach *at, struct bbi_fault *f)
 }
 
 static int
+say_unreadable(const struct bbi_attach *at, int rc, struct bbi_fault *f)
+{
+    return bbi_fault_set(f, rc, at->place.path,
+                         rc == BB_ECORRUPT
+                             ? "'%s/bus.ctl' is not a bus of ours or is damaged (%s); stop "
+                               "its processes and run 'busbar gc', or remove the directory"
+                             : "cannot open '%s/bus.ctl': %s",
+                         at->place.path, bb_strerror(rc));
+}
+
+static int
 open_control(struct bbi_attach *at, bool writable, struct bbi_fault *f)
 {
     int rc = bbi_segment_open(at->place.dir_fd, "bus.ctl", BBI_FILE_BUS, writable, &at->seg);
@@ -98,12 +109,7 @@ open_control(struct bbi_attach *at, bool writable, struct bbi_fault *f)
         return bbi_fault_set(f, BB_ENOBUS, at->place.path, "there is no bus '%s'", at->place.path);
     }
     if (rc < 0) {
-        return bbi_fault_set(f, rc, at->place.path,
-                             rc == BB_ECORRUPT ? "'%s/bus.ctl' is not a bus of ours or is damaged "
-                                                 "(%s); stop its processes and run "
-                                                 "'busbar gc', or remove the directory"
-                                               : "cannot open '%s/bus.ctl': %s",
-                             at->place.path, bb_strerror(rc));
+        return say_unreadable(at, rc, f);
     }
     at->bus = at->seg.base;
     return 0;
@@ -119,6 +125,9 @@ begin_generation(struct bbi_attach *at, struct bbi_fault *f)
     if (rc == BB_EVERSION) {
         return say_version(at, f);
     }
+    if (rc == BB_ECORRUPT) {
+        return say_unreadable(at, rc, f);
+    }
     if (rc == 0) {
         generation = ((struct bbi_bus *)seg.base)->ident.generation + 1;
         bbi_segment_close(&seg);
@@ -132,7 +141,8 @@ begin_generation(struct bbi_attach *at, struct bbi_fault *f)
     rc = bbi_segment_new(at->place.dir_fd, sizeof(struct bbi_bus), 0660, &seg, &fd);
     if (rc < 0) {
         return bbi_fault_set(f, rc, at->place.path,
-                             "cannot make bus '%s': its control file needs %zu bytes: %s",
+                             "cannot make bus '%s': its control file needs %zu bytes: %s; remove "
+                             "what fills its file system, or choose another (--dir)",
                              at->place.path, sizeof(struct bbi_bus), bbi_errno_text(-rc));
     }
     struct bbi_bus *bus = seg.base;
@@ -220,7 +230,7 @@ bbi_attach_open(struct bbi_attach *at, const struct bbi_attach_opts *o, struct b
         }
         uint16_t jitter;
         bbi_os_random(&jitter, sizeof(jitter));
-        bbi_os_sleep_ns(BACK_OFF_NS + (int64_t)jitter * 64);
+        (void)bbi_os_sleep_ns(BACK_OFF_NS + (int64_t)jitter * 64);
         rc = 0;
     }
     if (rc < 0) {

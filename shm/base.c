@@ -6,6 +6,7 @@
 #include "shm/hook.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(BB_HOOKS) && BB_HOOKS
 bbi_hook_fn bbi_hook;
@@ -29,6 +30,8 @@ bb_strerror(int status)
         BB_STATUS_LIST(BBI_STATUS_CASE)
 #undef BBI_STATUS_CASE
     default:
-        return status >= 0 ? "success" : "unknown status";
+        break;
     }
+    const char *text = status < 0 && status > -4096 ? strerrordesc_np(-status) : NULL;
+    return status >= 0 ? "success" : text != NULL ? text : "unknown status";
 }

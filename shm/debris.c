@@ -161,6 +161,16 @@ row_needs_file(const struct sweep *s, int kind, uint32_t index, uint64_t key)
     return counts && !is_free && bbi_load_acquire(&e->key) == key;
 }
 
+/* Asked to remove all (gc), alone: a bus.ctl that says nothing of itself goes too, or the name is lost for ever. */
+static bool
+is_damaged_control(const struct sweep *s, bool is_control, struct bbi_ident *ident, struct stat *st)
+{
+    memset(ident, 0, sizeof(*ident));
+    return is_control && s->cb != NULL
+           && fstatat(s->at->place.dir_fd, "bus.ctl", st, AT_SYMLINK_NOFOLLOW) == 0
+           && S_ISREG(st->st_mode);
+}
+
 static void
 sweep_file(struct sweep *s, const char *name)
 {
@@ -172,7 +182,8 @@ sweep_file(struct sweep *s, const char *name)
     bool is_control = strcmp(name, "bus.ctl") == 0;
     if ((kind == 0 && !(is_control && s->is_alone))
         || (!s->is_alone && row_needs_file(s, kind, index, key))
-        || !read_ident(s->at->place.dir_fd, name, &ident, &st)) {
+        || (!read_ident(s->at->place.dir_fd, name, &ident, &st)
+            && !is_damaged_control(s, is_control, &ident, &st))) {
         return;
     }
     bool dry = (s->flags & BBI_DEBRIS_DRY_RUN) != 0;

@@ -235,7 +235,7 @@ int
 bbi_os_futex_wait(const bbi_u32 *word, uint32_t expected, int64_t timeout_ns)
 {
     struct timespec ts = {.tv_sec = timeout_ns / NS_PER_S, .tv_nsec = timeout_ns % NS_PER_S};
-    if (futex(word, FUTEX_WAIT, expected, &ts) == 0 || errno == EAGAIN || errno == EINTR) {
+    if (futex(word, FUTEX_WAIT, expected, &ts) == 0 || errno == EAGAIN) {
         return 0;
     }
     return -errno;
@@ -248,11 +248,11 @@ bbi_os_futex_wake(const bbi_u32 *word, int count)
     return n >= 0 ? (int)n : -errno;
 }
 
-void
+int
 bbi_os_sleep_ns(int64_t ns)
 {
     struct timespec ts = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
-    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+    return -clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
 int

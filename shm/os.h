@@ -34,11 +34,11 @@ BB_MUST_USE int bbi_os_lock_try(int fd, int64_t off, bool exclusive);
 void bbi_os_unlock(int fd, int64_t off);
 BB_MUST_USE int bbi_os_lock_test(int fd, int64_t off);
 
-/* Futexes on shared words; work through read-only mappings.  wait: 0 woken or value differs, BB_ETIMEDOUT. */
+/* Futexes on shared words; work through read-only mappings.  wait: 0 woken or value differs, BB_ETIMEDOUT, -EINTR. */
 int bbi_os_futex_wait(const bbi_u32 *word, uint32_t expected, int64_t timeout_ns);
 int bbi_os_futex_wake(const bbi_u32 *word, int count);
 
-void bbi_os_sleep_ns(int64_t ns);
+int bbi_os_sleep_ns(int64_t ns); /* 0, or -EINTR when a signal handler ran */
 
 /*
  * Membarrier.  register: a publisher's process asks for it once; 0 when the kernel will do it.

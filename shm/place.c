@@ -26,7 +26,12 @@ static bool
 name_is_good(const char *bus)
 {
     size_t n = strlen(bus);
-    return n > 0 && n < BBI_NAME_BYTES && strchr(bus, '/') == NULL && bus[0] != '.';
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)bus[i] < 0x20 || bus[i] == 0x7f || bus[i] == '/') {
+            return false;
+        }
+    }
+    return n > 0 && n < BBI_NAME_BYTES && bus[0] != '.';
 }
 
 static int
@@ -133,9 +138,10 @@ bbi_place_open(struct bbi_place *out,
         is_default = bbi_place_dir(base, sizeof(base));
     }
     if (!name_is_good(bus)) {
-        return bbi_fault_set(f, BB_EINVAL, bus,
-                             "'%s' cannot be a bus's name: 1 to %d bytes, no '/', no '.' in front",
-                             bus, BBI_NAME_BYTES - 1);
+        return bbi_fault_set(
+            f, BB_EINVAL, bus,
+            "'%s' cannot be a bus's name: 1 to %d bytes, no '/', no control bytes, no '.' in front",
+            bus, BBI_NAME_BYTES - 1);
     }
     if (snprintf(out->path, sizeof(out->path), "%s/%s", base, bus) >= (int)sizeof(out->path)) {
         return bbi_fault_set(f, BB_ENAMETOOLONG, base, "directory '%s' is longer than 200 bytes",

@@ -28,12 +28,12 @@ bbi_wake_arm(struct bbi_bus *bus, uint32_t idx, enum bbi_bell_mode mode)
     return rc < 0 ? BB_ENOTSUP : 0;
 }
 
-void
+int
 bbi_wake_sleep(const struct bbi_bus *bus, uint32_t idx, int64_t timeout_ns)
 {
     BBI_HOOK("wake:sleeping");
-    (void)bbi_os_futex_wait(&bus->bells[idx].bell, BBI_BELL_SLEEPING,
-                            timeout_ns < BBI_SLEEP_MAX_NS ? timeout_ns : BBI_SLEEP_MAX_NS);
+    return bbi_os_futex_wait(&bus->bells[idx].bell, BBI_BELL_SLEEPING,
+                             timeout_ns < BBI_SLEEP_MAX_NS ? timeout_ns : BBI_SLEEP_MAX_NS);
 }
 
 void

@@ -27,8 +27,8 @@
  *           and the caller sleeps only briefly.
  */
 int bbi_wake_arm(struct bbi_bus *bus, uint32_t idx, enum bbi_bell_mode mode);
-/* bbi_wake_sleep - until the bell rings or the time is over; FUTEX mode. */
-void bbi_wake_sleep(const struct bbi_bus *bus, uint32_t idx, int64_t timeout_ns);
+/* bbi_wake_sleep - until the bell rings or the time is over; FUTEX mode.  -EINTR: a signal handler ran. */
+int bbi_wake_sleep(const struct bbi_bus *bus, uint32_t idx, int64_t timeout_ns);
 void bbi_wake_disarm(struct bbi_bus *bus, uint32_t idx);
 
 /* Wakers of SOCKET mode need a socket of their own; made at first use. */

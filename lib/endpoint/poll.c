@@ -514,8 +514,8 @@ sleep_armed(struct bb_subscriber *sub, int64_t left_ns)
     uint32_t idx = sub->file.index;
     int rc = bbi_wake_arm(sub->at->bus, idx, BBI_BELL_FUTEX);
     if (!bbi_poll_has_news(sub)) {
-        bbi_wake_sleep(sub->at->bus, idx,
-                       rc < 0 && left_ns > BRIEF_SLEEP_NS ? BRIEF_SLEEP_NS : left_ns);
+        int64_t most_ns = rc < 0 && left_ns > BRIEF_SLEEP_NS ? BRIEF_SLEEP_NS : left_ns;
+        sub->was_interrupted = bbi_wake_sleep(sub->at->bus, idx, most_ns) == -EINTR;
         sub->wakes++;
     }
     bbi_wake_disarm(sub->at->bus, idx);
@@ -562,7 +562,8 @@ wait_once(struct bb_subscriber *sub, int64_t deadline)
         return;
     }
     if (sub->wait_mode == BB_WAIT_PERIODIC || !sub->is_registered) {
-        bbi_os_sleep_ns(sub->period_ns < left ? sub->period_ns : left);
+        int64_t most_ns = sub->period_ns < left ? sub->period_ns : left;
+        sub->was_interrupted = bbi_os_sleep_ns(most_ns) == -EINTR;
     } else {
         sleep_armed(sub, left);
     }
@@ -592,6 +593,7 @@ static int
 poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns)
 {
     int64_t deadline = 0;
+    sub->was_interrupted = false;
     for (;;) {
         discover(sub);
         size_t n = sweep(sub, msgs, max);
@@ -613,7 +615,7 @@ poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t t
             deadline =
                 timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
         }
-        if (now >= deadline) {
+        if (now >= deadline || sub->was_interrupted) {
             return 0;
         }
         if (!bbi_poll_has_news(sub)) {

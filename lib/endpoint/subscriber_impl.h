@@ -85,6 +85,7 @@ struct bb_subscriber {
     struct bbi_event *events, **events_end;
     uint64_t past_keys[BBI_RINGS]; /* by row: the ring that we are done with, or put aside */
     uint64_t member_epoch;         /* at the last discovery */
+    bool was_interrupted;          /* a signal handler ran while we slept */
     bool must_discover;
     bool was_busy;         /* something came since the last wait */
     bool must_retry;       /* a ring could not be mapped just then: look again soon */

@@ -76,6 +76,7 @@ publishing(struct bbt_side *side, const void *arg)
               "blocked %lu, refused %lu, %lu of %lu messages", (unsigned long)st.blocked,
               (unsigned long)st.refused, (unsigned long)st.messages, (unsigned long)seq);
     side->n[10] = st.evicted;
+    side->n[11] = st.blocked;
     bb_endpoint_close(ep);
 }
 
@@ -178,7 +179,6 @@ run(const struct kind *kind)
     } else {
         publish_up_to(&publisher, 2, target);
     }
-    int64_t before_ms = (int64_t)publisher.side->n[N_MS];
 
     bbt_signal(&reader, SIGSTOP);
     bbt_wait_stop(&reader, 10000);
@@ -220,10 +220,9 @@ run(const struct kind *kind)
     cr_assert_eq(reader.side->reader.evicted, st->evicted, "told of %lu evictions, counted %lu",
                  (unsigned long)reader.side->reader.evicted, (unsigned long)st->evicted);
     cr_assert_eq(publisher.side->n[10], st->evicted);
-    /* A million in a row, beside BEFORE messages with the reader awake: no order of magnitude slower. */
-    if (!kind->joins_moving && before_ms > 2) {
-        cr_assert_lt(ms, before_ms * (int64_t)(MILLION / BEFORE) * 10 + 1000);
-    }
+    /* Its policy is to go on: it never waited.  (How fast is the benchmark's to say.) */
+    cr_assert_eq(publisher.side->n[11], 0U, "it waited %lu times",
+                 (unsigned long)publisher.side->n[11]);
     bbt_gc(kind->name);
 }
 

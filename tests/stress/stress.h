@@ -33,6 +33,8 @@ static int64_t stress_begin_ns, stress_budget_ns;
         }                                                                                          \
     } while (0)
 
+static inline void stress_dir_remove(void);
+
 /* What cannot go on after this. */
 #define MUST(cond, ...)                                                                            \
     do {                                                                                           \
@@ -42,6 +44,7 @@ static int64_t stress_begin_ns, stress_budget_ns;
             (void)printf("\n%" PRIu64 " passed, %" PRIu64 " failed\n",                             \
                          bbi_load_relaxed(&stress_passed), bbi_load_relaxed(&stress_failed) + 1);  \
             (void)fflush(stdout);                                                                  \
+            stress_dir_remove();                                                                   \
             _exit(1);                                                                              \
         }                                                                                          \
     } while (0)

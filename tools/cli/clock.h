@@ -9,7 +9,8 @@
 
 #define CLI_SECOND_NS INT64_C(1000000000)
 #define CLI_SLICE_NS                                                                               \
-    INT64_C(200000000) /* no wait inside the library is longer: a signal is seen then */
+    INT64_C(1000000000) /* a signal ends a wait; one that came just before it is seen after this */
+#define CLI_BLOCK_SLICE_NS INT64_C(200000000) /* waiting for room is not ended by a signal */
 
 int64_t cli_mono_ns(void);
 int64_t cli_wall_ns(void);

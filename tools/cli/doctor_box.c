@@ -104,7 +104,7 @@ check_directory(struct cli_doctor *d)
     if (!S_ISDIR(st.st_mode)) {
         cli_check_add(d, CLI_FAIL, "directory", "%s is not a directory", d->dir);
         cli_check_fix(d, "choose another with --dir or BUSBAR_DIR");
-    } else if (access(d->dir, R_OK | W_OK | X_OK) != 0) {
+    } else if (access(d->dir, X_OK) != 0) {
         cli_check_add(d, CLI_FAIL, "directory", "%s of %s, mode %04o, is closed to us", d->dir,
                       cli_owner(owner, st.st_uid), (unsigned)st.st_mode & 07777U);
         cli_check_fix(d, "choose another with --dir or BUSBAR_DIR, or join its group");

@@ -59,7 +59,13 @@ cli_output_flush(void)
 {
     if (write_errno == 0) {
         errno = 0;
-        if (fflush(stdout) != 0 || ferror(stdout)) {
+        /* The reader of the pipe is slow: the first signal lets out what is there, the second ends it. */
+        if (fflush(stdout) != 0 && errno == EINTR) {
+            clearerr(stdout);
+            errno = 0;
+            (void)fflush(stdout);
+        }
+        if (errno != 0 || ferror(stdout)) {
             write_errno = errno != 0 ? errno : cli_output_is_gone() ? EPIPE : EIO;
         }
     }

@@ -3,7 +3,7 @@
  * tools/cli/receive.c - one batch at a time: format, check that views were whole, write, flush, release.
  *
  * Output is flushed after each batch, so a line never waits for the next message.  Waits are cut into
- * slices, since the library repeats waits that a signal interrupted.
+ * slices of a second: a signal ends a wait, but one may come just before it begins.
  */
 #include "tools/cli/receive.h"
 

@@ -21,7 +21,7 @@
 enum {
     ONESHOT_MAX_BYTES = 32 << 10, /* data and topic that a one-shot ring takes */
     ONESHOT_MAX_COUNT = 64,       /* a quarter of its depth */
-    READ_WAIT_MS = 200,
+    READ_WAIT_MS = 1000,          /* a signal ends it; one that came just before it is seen then */
 };
 
 struct pub_options {
@@ -165,8 +165,8 @@ open_publisher(struct pub *pub)
         .block_ns = pub->o->block_ns > 0 ? pub->o->block_ns : 0,
         .error = &error,
     };
-    if (opts.policy == BB_POLICY_BLOCK_FAIL && opts.block_ns > CLI_SLICE_NS) {
-        opts.block_ns = CLI_SLICE_NS; /* publish() asks again, so that a signal is seen */
+    if (opts.policy == BB_POLICY_BLOCK_FAIL && opts.block_ns > CLI_BLOCK_SLICE_NS) {
+        opts.block_ns = CLI_BLOCK_SLICE_NS; /* publish() asks again, so that a signal is seen */
     }
     int rc = bb_publisher_open(&pub->publisher, pub->ep, &opts);
     if (rc < 0) {

@@ -308,7 +308,7 @@ struct bb_msg {
  *
  * Owner     What msgs points to is valid until the next bb_poll(), bb_release() or close.
  * Order     as published within a ring; across rings fair, not ordered.
- * Returns   how many; 0 when the time ran out.
+ * Returns   how many; 0 when the time ran out, or a signal handler ran while it slept.
  */
 BB_MUST_USE BB_API int
 bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns);

@@ -4,6 +4,7 @@
  * evicted for what it does not want, owed what began after it, copies that stay, losses by topic, true times.
  * Method: endpoints of one process on a bus of its own; a thread only where somebody has to sleep.
  */
+#include "shm/hook.h"
 #include "shm/os.h"
 #include "tests/unit/shm/bus_dir.h"
 #include <busbar/endpoint.h>
@@ -174,6 +175,43 @@ Test(endpoint_flow, a_sleeper_behind_one_in_an_event_loop_is_woken_too)
     bb_endpoint_close(p);
 }
 
+#if defined(BB_HOOKS) && BB_HOOKS
+static struct bb_publisher *hook_pub;
+static const char *hook_at;
+
+static void
+publish_at(const char *name)
+{
+    if (strcmp(name, hook_at) == 0) {
+        hook_at = "";
+        publish(hook_pub, "x", "1", 1);
+    }
+}
+
+/* Between the last look at the rings and the bit that publishers see: only a look after the bit helps. */
+Test(endpoint_flow, a_message_that_comes_while_one_falls_asleep_is_not_slept_over)
+{
+    static const char *const points[] = {"wake:bell_set", "wake:armed", "wake:sleeping"};
+    for (int i = 0; i < 3; i++) {
+        struct bb_msg msg;
+        struct bb_endpoint *a = endpoint_new("a"), *p = endpoint_new("p");
+        struct bb_subscriber *sub = subscriber_new(a, "", 0);
+        hook_pub = publisher_new(p, 0, 0, 0);
+        publish(hook_pub, "x", "0", 1);
+        cr_assert_eq(bb_poll(sub, &msg, 1, S_NS), 1);
+        hook_at = points[i];
+        bbi_hook = publish_at;
+        int64_t t0 = bbi_os_mono_ns();
+        int n = bb_poll(sub, &msg, 1, 3 * S_NS);
+        bbi_hook = NULL;
+        cr_assert_eq(n, 1, "at %s", points[i]);
+        cr_assert_lt(bbi_os_mono_ns() - t0, 500 * MS_NS, "at %s", points[i]);
+        bb_endpoint_close(a);
+        bb_endpoint_close(p);
+    }
+}
+#endif
+
 /* ---- reliable ---- */
 
 struct flood {
@@ -200,14 +238,18 @@ Test(endpoint_flow, a_reliable_sleeper_is_not_evicted_for_what_it_does_not_want)
     for (int i = 0; i < 2; i++) {
         pthread_t t;
         struct bb_endpoint *a = endpoint_new("a"), *p = endpoint_new("p");
-        struct bb_publisher *pub = publisher_new(p, 1024, 1 << 17, policies[i]);
+        struct bb_publisher *pub = publisher_new(p, 1024, 1 << 16, policies[i]);
         struct waiter w = {.sub = subscriber_new(a, "mine", BB_SUBSCRIBER_RELIABLE)};
         cr_assert_eq(pthread_create(&t, NULL, wait_for_one, &w), 0);
         wait_until_asleep("a");
         struct flood f = {.pub = pub, .topic = "other", .count = 64};
-        for (int k = 0; k < 100; k++) { /* six rings full; half a ring takes 8 ms */
+        for (int k = 0; k < 100; k++) { /* six rings full */
             (void)flood(&f);
-            bbi_os_sleep_ns(MS_NS);
+            /* A quarter is left: it was woken at half, so room comes long before its own second is over. */
+            int64_t deadline = bbi_os_mono_ns() + 700 * MS_NS;
+            while (bb_headroom(pub) < 16384 && bbi_os_mono_ns() < deadline) {
+                bbi_os_sleep_ns(MS_NS / 10);
+            }
         }
         publish(pub, "mine", "x", 1);
         (void)pthread_join(t, NULL);

@@ -218,7 +218,7 @@ Test(registry, a_ring_larger_than_the_file_system_says_how_much_it_needs)
     const struct bbi_ring_shape big = {
         .depth = 64, .pay_bytes = UINT64_C(1) << 24, .dict_count = 1, .text_bytes = 0};
     if (!mount_small("size=4m,mode=0700")) {
-        cr_skip("no mount namespace for this user");
+        cr_skip("needs root: no mount namespace for this user");
     }
     attach_named(&at, "a");
     int before = count_fds();
