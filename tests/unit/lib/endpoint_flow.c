@@ -250,6 +250,7 @@ Test(endpoint_flow, a_reliable_sleeper_is_not_evicted_for_what_it_does_not_want)
             while (bb_headroom(pub) < 16384 && bbi_os_mono_ns() < deadline) {
                 bbi_os_sleep_ns(MS_NS / 10);
             }
+            cr_assert_geq(bb_headroom(pub), 16384U, "policy %u: it was not woken", policies[i]);
         }
         publish(pub, "mine", "x", 1);
         (void)pthread_join(t, NULL);
