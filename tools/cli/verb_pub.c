@@ -21,7 +21,7 @@
 enum {
     ONESHOT_MAX_BYTES = 32 << 10, /* data and topic that a one-shot ring takes */
     ONESHOT_MAX_COUNT = 64,       /* a quarter of its depth */
-    READ_WAIT_MS = 5000,          /* a signal ends it; one that came just before it is seen then */
+    READ_WAIT_MS = 30000,         /* a signal ends it; one that came just before it is seen then */
 };
 
 struct pub_options {
