@@ -21,7 +21,11 @@ static const struct lane LANES[] = {
     [BB_LANE_CONTROL] = {4 * 1024, 1024, UINT64_C(1) << 20, UINT64_C(64) << 10, BBI_BLOCK_EVICT},
     [BB_LANE_ONESHOT] = {256, 64, UINT64_C(128) << 10, UINT64_C(72) << 10, BBI_BLOCK_EVICT},
 };
-enum { LANE_COUNT = (int)(sizeof(LANES) / sizeof(LANES[0])), BLOCK_NS = 100000000 };
+enum {
+    LANE_COUNT = (int)(sizeof(LANES) / sizeof(LANES[0])),
+    BLOCK_NS = 100000000,
+    TEXT_BYTES = 64, /* of a topic, when only their number was given */
+};
 
 static enum bbi_policy
 policy_of(uint32_t policy, const struct lane *lane)
@@ -84,11 +88,12 @@ open_ring(struct bb_publisher *pub, const struct bb_publisher_opts *o, struct bb
                              "lane, policy or block time of the publisher is not one there is");
     }
     const struct lane *lane = &LANES[o->lane];
+    uint64_t text_bytes = o->topics != 0 ? (uint64_t)o->topics * TEXT_BYTES : lane->text_bytes;
     const struct bbi_ring_shape shape = {
         .depth = o->depth != 0 ? o->depth : lane->depth,
         .pay_bytes = o->bytes != 0 ? o->bytes : lane->pay_bytes,
-        .dict_count = lane->dict_count,
-        .text_bytes = lane->text_bytes,
+        .dict_count = o->topics != 0 ? o->topics : lane->dict_count,
+        .text_bytes = o->topics_bytes != 0 ? o->topics_bytes : text_bytes,
         .fence = choose_fence(o->flags),
     };
     int rc = register_ring(pub, &shape, o->lane, f);
