@@ -81,6 +81,24 @@ bbi_fence_compiler(void)
 #endif
 }
 
+/* The line will be read, or written, soon. */
+static inline void
+bbi_prefetch_read(const void *p)
+{
+    __builtin_prefetch(p);
+}
+
+static inline void
+bbi_prefetch_write(void *p)
+{
+#if defined(__x86_64__)
+    /* The builtin asks for a shared copy where the target is an x86-64 of 2003: the store then waits again. */
+    __asm__ __volatile__("prefetchw %0" : : "m"(*(char *)p));
+#else
+    __builtin_prefetch(p, 1);
+#endif
+}
+
 static inline void
 bbi_cpu_relax(void)
 {

@@ -15,6 +15,7 @@
 
 enum {
     SLICE_NS = 10000000,
+    ROOM_LOOKS = 64,  /* pauses before a publisher that waits goes to sleep */
     NUDGE_SHARE = 32, /* of the ring: between two looks at a slow reader that may be asleep */
 };
 
@@ -186,7 +187,7 @@ refresh_limits(struct bbi_audience *aud)
     struct bbi_writer *w = aud->writer;
     uint64_t min = UINT64_MAX;
     uint32_t slowest = BBI_SUBS;
-    for (uint32_t i = 0; i < BBI_SUBS && (aud->reliable != 0 || aud->pending != 0); i++) {
+    for (uint32_t i = 0; i < aud->top && (aud->reliable != 0 || aud->pending != 0); i++) {
         struct bbi_listener *l = &aud->listeners[i];
         if (l->is_pending) {
             min = bbi_min_u64(min, l->floor);
@@ -205,13 +206,17 @@ refresh_limits(struct bbi_audience *aud)
             }
         }
     }
-    w->lim_seq = UINT64_MAX;
-    w->lim_pos = UINT64_MAX;
-    if (min != UINT64_MAX) {
+    if (min == UINT64_MAX) {
+        bbi_writer_limit(w, UINT64_MAX, UINT64_MAX);
+        aud->nudge_seq = aud->nudge_pos = UINT64_MAX;
+    } else {
         uint64_t pos =
             min == w->n ? w->pos : bbi_load_relaxed(&w->map.desc[min & w->map.desc_mask].pos);
-        w->lim_seq = min + w->map.depth;
-        w->lim_pos = pos + w->map.pay_bytes;
+        bbi_writer_limit(w, min + w->map.depth, pos + w->map.pay_bytes);
+        /* When half is used up; then each time that a share more is. */
+        aud->nudge_seq = bbi_max_u64(min + w->map.depth / 2, w->n + w->map.depth / NUDGE_SHARE);
+        aud->nudge_pos =
+            bbi_max_u64(pos + w->map.pay_bytes / 2, w->pos + w->map.pay_bytes / NUDGE_SHARE);
     }
     return slowest;
 }
@@ -244,6 +249,8 @@ look_at_row(struct bbi_audience *aud, uint32_t i)
     if (row.key != l->key) {
         forget(aud, i);
         l->key = row.key;
+        aud->top = i < aud->top ? aud->top : i + 1;
+        aud->words = (aud->top + 63) / 64;
         l->is_pending = true;
         l->floor = aud->tail_before;
         l->is_owed = (row.lane & BBI_SUB_RELIABLE) != 0 && bbi_is_before(row.born, own_born(aud))
@@ -257,7 +264,7 @@ look_at_row(struct bbi_audience *aud, uint32_t i)
 static void
 map_pending(struct bbi_audience *aud, bool all)
 {
-    for (uint32_t i = 0; i < BBI_SUBS && aud->pending != 0; i++) {
+    for (uint32_t i = 0; i < aud->top && aud->pending != 0; i++) {
         if (aud->listeners[i].is_pending) {
             map_listener(aud, i);
             aud->mask_epoch++;
@@ -272,7 +279,7 @@ static void
 take_up(struct bbi_audience *aud, bool all)
 {
     map_pending(aud, all);
-    for (uint32_t i = 0; i < BBI_SUBS; i++) {
+    for (uint32_t i = 0; i < aud->top; i++) {
         struct bbi_listener *l = &aud->listeners[i];
         uint64_t before = aud->mask_epoch;
         if (l->seg.base != NULL) {
@@ -329,7 +336,7 @@ bbi_audience_init(struct bbi_audience *aud,
 void
 bbi_audience_fini(struct bbi_audience *aud)
 {
-    for (uint32_t i = 0; i < BBI_SUBS; i++) {
+    for (uint32_t i = 0; i < aud->top; i++) {
         bbi_segment_close(&aud->listeners[i].seg);
         free(aud->listeners[i].filter);
     }
@@ -345,7 +352,7 @@ bbi_audience_mask(const struct bbi_audience *aud,
                   struct bbi_mask *out)
 {
     *out = aud->unmapped;
-    for (uint32_t i = 0; i < BBI_SUBS; i++) {
+    for (uint32_t i = 0; i < aud->top; i++) {
         const struct bbi_listener *l = &aud->listeners[i];
         struct bbi_filter_item item;
         uint32_t off = 0;
@@ -375,18 +382,13 @@ wake_first(struct bbi_audience *aud, uint32_t word, uint64_t asleep)
     return false;
 }
 
-static void
-wake_sleepers(struct bbi_audience *aud)
+void
+bbi_audience_wake(struct bbi_audience *aud)
 {
     struct bbi_bus *bus = aud->at->bus;
     bool woke = false;
-    for (uint32_t w = 0; w < BBI_SUB_WORDS; w++) {
-        uint64_t wake = aud->wake.words[w];
-        if (wake == 0) {
-            continue;
-        }
-        uint64_t mine = bbi_load_seq_cst(&bus->sleepers[w].v) & wake; /* R5 */
-        aud->wake.words[w] = 0;
+    for (uint32_t w = 0; w < aud->words; w++) {
+        uint64_t mine = bbi_load_seq_cst(&bus->sleepers[w].v) & aud->wake.words[w]; /* R5 */
         if (mine == 0) {
             continue;
         }
@@ -400,42 +402,18 @@ wake_sleepers(struct bbi_audience *aud)
     }
 }
 
-/* Half of what the slowest reader leaves us is used up, as of the last look at cursors. */
-static bool
-is_half_full(const struct bbi_writer *w)
-{
-    return w->lim_seq - w->n <= w->map.depth / 2 || w->lim_pos - w->pos <= w->map.pay_bytes / 2;
-}
-
 /* A reader that sleeps since it wants nothing of this shall not be evicted for it: wake it in time. */
-static void
-nudge_slowest(struct bbi_audience *aud)
+void
+bbi_audience_nudge(struct bbi_audience *aud)
 {
-    struct bbi_writer *w = aud->writer;
-    if (!is_half_full(w) || bbi_is_before(w->n, aud->nudge_seq)) {
-        return;
-    }
+    const struct bbi_writer *w = aud->writer;
     uint32_t slowest = refresh_limits(aud);
-    aud->nudge_seq = w->n + w->map.depth / NUDGE_SHARE;
-    if (slowest != BBI_SUBS && is_half_full(w)) {
+    bool is_half_full =
+        w->lim_seq - w->n <= w->map.depth / 2 || w->lim_pos - w->pos <= w->map.pay_bytes / 2;
+    if (slowest != BBI_SUBS && is_half_full) {
         int woke = bbi_wake_ring(aud->at->bus, &aud->waker, slowest);
         bbi_own_add(&ring_of(aud)->counters.wakes, (uint64_t)woke);
         BBI_HOOK("audience:nudged");
-    }
-}
-
-void
-bbi_audience_flush(struct bbi_audience *aud)
-{
-    if (bbi_writer_is_flushed(aud->writer)) {
-        return;
-    }
-    aud->tail_before = aud->writer->flushed_seq;
-    bbi_writer_flush(aud->writer);
-    bbi_audience_look(aud);
-    wake_sleepers(aud);
-    if (aud->reliable != 0) {
-        nudge_slowest(aud);
     }
 }
 
@@ -524,18 +502,35 @@ wait_for_room(struct bbi_audience *aud, uint64_t bytes, uint32_t *slowest)
     return room;
 }
 
+/* Readers that are awake move on all the time: a few looks at their cursors, without any other work. */
+static bool
+find_room(struct bbi_audience *aud, uint64_t bytes, int looks)
+{
+    for (int i = 0; i < looks; i++) {
+        (void)refresh_limits(aud);
+        if (bbi_writer_has_room(aud->writer, bytes)) {
+            return true;
+        }
+        bbi_cpu_relax();
+    }
+    return false;
+}
+
 int
 bbi_audience_make_room(struct bbi_audience *aud, uint64_t bytes)
 {
     uint32_t slowest;
+    bool blocks = aud->policy == BBI_BLOCK_EVICT || aud->policy == BBI_BLOCK_FAIL;
     bbi_audience_flush(aud); /* so that whoever is in the way and asleep is woken */
+    if (find_room(aud, bytes, blocks ? ROOM_LOOKS : 1)) {
+        return 0;
+    }
     map_pending(aud, true);
     take_up(aud, true);
     if (look_again(aud, bytes, &slowest)) {
         return 0;
     }
-    if ((aud->policy == BBI_BLOCK_EVICT || aud->policy == BBI_BLOCK_FAIL) && slowest != BBI_SUBS
-        && wait_for_room(aud, bytes, &slowest)) {
+    if (blocks && slowest != BBI_SUBS && wait_for_room(aud, bytes, &slowest)) {
         return 0;
     }
     while (slowest != BBI_SUBS && (aud->policy == BBI_EVICT || aud->policy == BBI_BLOCK_EVICT)) {

@@ -3,7 +3,8 @@
  * shm/audience.h - a publisher's view of the subscribers: who wants what, who must be waited for, who sleeps.
  *
  * Used by    the one thread of a publisher, with its writer.
- * Cost       nothing for each message: one load of sub_epoch and of the sleepers that matter at a flush.
+ * Cost       for each message an OR of the masks in use; at a flush a load of sub_epoch and of the sleepers
+ *            that matter.  Cursors are read when half of the room they left is used up, not before.
  * Trust      cursors come from outside: a cursor is never taken above our own n nor below what it was.
  * Death      a dead subscriber's lock is free: it is looked at before each wait and every 10 ms, then ignored.
  * Source     R4, R5, R9 in docs/memory-model.md; models/bp and models/join in tests/model.
@@ -46,8 +47,9 @@ struct bbi_audience {
     struct bbi_waker waker;
     uint32_t ring_index;
     uint64_t ring_key;
-    uint64_t epoch;       /* sub_epoch at the last look */
-    uint64_t nudge_seq;   /* when to look again whether the slowest is asleep */
+    uint64_t epoch; /* sub_epoch at the last look */
+    uint64_t nudge_seq,
+        nudge_pos;        /* where to look again how far the slowest is, and whether asleep */
     uint64_t mask_epoch;  /* rises when any filter changed: cached masks older than this are void */
     uint64_t tail_before; /* our tail at the previous flush */
     struct bbi_mask wake; /* who wants what was published since the last flush */
@@ -55,6 +57,8 @@ struct bbi_audience {
     bbi_match_fn match;
     enum bbi_policy policy;
     int64_t block_ns;
+    uint32_t top;      /* listeners[] above are unused */
+    uint32_t words;    /* of masks that are in use, by top */
     uint32_t pending;  /* listeners that are seen but not mapped */
     uint32_t reliable; /* listeners with a reliable join */
     struct bbi_listener listeners[BBI_SUBS];
@@ -78,8 +82,56 @@ void bbi_audience_mask(const struct bbi_audience *aud,
                        size_t bytes,
                        struct bbi_mask *out);
 
+/* bbi_audience_note - a message was committed that these want. */
+static inline void
+bbi_audience_note(struct bbi_audience *aud, const struct bbi_mask *mask)
+{
+    for (uint32_t w = 0; w < aud->words; w++) {
+        aud->wake.words[w] |= mask->words[w];
+    }
+}
+
+/* The rare parts of a flush. */
+void bbi_audience_wake(struct bbi_audience *aud);  /* one sleeper, the others are left to it */
+void bbi_audience_nudge(struct bbi_audience *aud); /* half of the room is used up */
+
+/* Sleepers among those who want what was published; R5: read after the tail was stored. */
+static inline uint64_t
+bbi_audience_asleep(const struct bbi_audience *aud)
+{
+    uint64_t asleep = 0;
+    for (uint32_t w = 0; w < aud->words; w++) {
+        if (aud->wake.words[w] != 0) {
+            asleep |= bbi_load_seq_cst(&aud->at->bus->sleepers[w].v) & aud->wake.words[w];
+        }
+    }
+    return asleep;
+}
+
 /* bbi_audience_flush - announce the tail, look at epochs, wake at most one sleeper.  R5. */
-void bbi_audience_flush(struct bbi_audience *aud);
+static inline void
+bbi_audience_flush(struct bbi_audience *aud)
+{
+    struct bbi_writer *w = aud->writer;
+    if (bbi_writer_is_flushed(w)) {
+        return;
+    }
+    aud->tail_before = w->flushed_seq;
+    bbi_writer_flush(w);
+    uint64_t epoch = bbi_load_seq_cst(&aud->at->bus->sub_epoch.v); /* R5: after our tail */
+    if (BBI_UNLIKELY(epoch != aud->epoch || aud->pending != 0)) {
+        bbi_audience_look(aud);
+    }
+    if (BBI_UNLIKELY(bbi_audience_asleep(aud) != 0)) {
+        bbi_audience_wake(aud);
+    }
+    for (uint32_t i = 0; i < aud->words; i++) {
+        aud->wake.words[i] = 0;
+    }
+    if (BBI_UNLIKELY(w->n >= aud->nudge_seq || w->pos >= aud->nudge_pos)) {
+        bbi_audience_nudge(aud);
+    }
+}
 
 /*
  * bbi_audience_make_room - a claim of bytes met a reliable cursor: look again, wait or evict, by policy.

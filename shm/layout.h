@@ -199,10 +199,15 @@ enum {
     BBI_ATTR_MASK = 0xffff, /* what of a descriptor's flags is a message's attributes */
 };
 
+/* What was committed with one topic; stored before the descriptor's seq, R1. */
+struct bbi_counts {
+    bbi_u64 messages;
+    bbi_u64 bytes;
+};
+
 /* A topic.  The publisher writes all but the counters before it raises `topics`; then only the counters. */
 struct bbi_dict_entry {
-    bbi_u64 messages; /* committed with this topic; stored before the descriptor's seq, R1 */
-    bbi_u64 bytes;
+    struct bbi_counts counts;
     uint32_t text_off; /* from the geometry's text_off */
     uint32_t len;
     uint64_t hash;
@@ -233,7 +238,7 @@ struct bbi_evict {
 
 struct bbi_ring_counters {
     bbi_u64 flushes, wakes, blocked, evicted, refused;
-    bbi_u64 spill_messages, spill_bytes; /* topics that the dictionary could not hold */
+    struct bbi_counts spilled; /* topics that the dictionary could not hold */
 };
 
 /* Everything after ident is written by the publisher's one thread. */
@@ -244,11 +249,11 @@ struct bbi_ring {
     alignas(BBI_LINE_BYTES) bbi_u64 tail_seq; /* R5: written at each flush */
     bbi_u64 tail_pos;
     alignas(BBI_LINE_BYTES) bbi_u32 state; /* enum bbi_entry_state: ACTIVE or CLOSED */
-    bbi_u32 blocked;                       /* R9: the publisher waits for a cursor */
-    bbi_u64 beat_ns; /* monotonic time of the last flush that read the clock */
+    bbi_u32 blocked; /* R9: the publisher waits for a cursor.  Readers look at this line often */
     alignas(BBI_LINE_BYTES) bbi_u32 topics; /* dictionary entries that are whole; release, R7 */
     bbi_u32 anchors;                        /* anchors ever written; release, R10 */
     alignas(BBI_LINE_BYTES) struct bbi_ring_counters counters;
+    bbi_u64 beat_ns; /* monotonic time of the last flush that read the clock */
     alignas(BBI_LINE_BYTES) uint8_t reserved[BBI_LINE_BYTES];
     alignas(BBI_LINE_BYTES) struct bbi_evict evicted[BBI_SUBS];
 };
@@ -257,6 +262,7 @@ static_assert(offsetof(struct bbi_ring, tail_seq) == 0x1080, "layout 1");
 static_assert(offsetof(struct bbi_ring, state) == 0x1100, "layout 1");
 static_assert(offsetof(struct bbi_ring, topics) == 0x1180, "layout 1");
 static_assert(offsetof(struct bbi_ring, counters) == 0x1200, "layout 1");
+static_assert(offsetof(struct bbi_ring, beat_ns) == 0x1238, "layout 1");
 static_assert(offsetof(struct bbi_ring, evicted) == 0x1300, "layout 1");
 
 /* ---- subscriber file ------------------------------------------------------------------------------ */

@@ -35,6 +35,25 @@ bbi_os_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+int64_t
+bbi_os_coarse_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
+}
+
+bool
+bbi_os_clock_is_counter(void)
+{
+    char name[16] = "";
+    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+                  O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!read(fd, name, sizeof(name) - 1);
+        (void)close(fd);
+    }
+    return strcmp(name, "tsc\n") == 0;
+}
+
 void
 bbi_os_random(void *out, size_t bytes)
 {

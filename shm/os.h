@@ -15,6 +15,8 @@
 
 int64_t bbi_os_mono_ns(void);
 int64_t bbi_os_wall_ns(void);
+int64_t bbi_os_coarse_ns(void);     /* CLOCK_MONOTONIC at the kernel's last tick */
+bool bbi_os_clock_is_counter(void); /* the kernel keeps time by the counter that we can read */
 void bbi_os_random(void *out, size_t bytes);
 void bbi_os_boot_id(uint8_t out[16]);   /* zeros when the kernel does not tell */
 uint64_t bbi_os_pidns(void);            /* inode of our pid namespace, 0 if not visible */

@@ -18,8 +18,8 @@
 enum {
     BBI_READ_AHEAD_DESCS = 16,
     BBI_READ_AHEAD_BYTES = 1024,
-    BBI_WRITE_AHEAD_DESCS = 8,
-    BBI_WRITE_AHEAD_BYTES = 512,
+    BBI_WRITE_AHEAD_DESCS = 16,
+    BBI_WRITE_AHEAD_BYTES = 1024,
     BBI_RACY_WORDS_BYTES = 64, /* copied by relaxed words up to here, by memcpy above */
     BBI_BATCH_MSGS = 32,
     BBI_PAYLOAD_ALIGN = 32,

@@ -9,7 +9,12 @@
 #include "shm/ring_read.h"
 #include <string.h>
 
-enum { BASE_TRIES = 16, LAP_MARGIN = 8 /* skip an eighth of what survives */ };
+enum {
+    BASE_TRIES =
+        16, /* at least; and for a publisher of few topics so many that BASE_READS are read */
+    BASE_READS = 4096,
+    LAP_MARGIN = 8, /* skip an eighth of what survives */
+};
 
 void
 bbi_reader_init(struct bbi_reader *r, const struct bbi_ring_map *map)
@@ -131,25 +136,26 @@ bbi_reader_seek(struct bbi_reader *r, enum bbi_seek how, uint64_t last)
 static uint64_t
 read_counters(struct bbi_reader *r)
 {
-    r->spill_now = bbi_load_relaxed(&r->map.hdr->counters.spill_messages);
+    r->spill_now = bbi_load_relaxed(&r->map.hdr->counters.spilled.messages);
     uint64_t sum = r->spill_now;
     for (uint32_t t = 0; t < r->tag_count; t++) {
-        r->tags[t].now = bbi_load_relaxed(&r->map.dict[t].messages);
-        sum += r->tags[t].now;
+        r->now[t] = bbi_load_relaxed(&r->map.dict[t].counts.messages);
+        sum += r->now[t];
     }
     return sum;
 }
 
+/* All that was counted by now counts as seen. */
 static void
 take_base(struct bbi_reader *r)
 {
-    r->spill_base = r->spill_now;
+    r->spill_seen = r->spill_now;
     for (uint32_t t = 0; t < r->tag_count; t++) {
-        r->tags[t].base = r->tags[t].now;
+        r->tags[t].seen = r->now[t];
     }
 }
 
-/* base holds the counts at `at`; take off what lies between start and there. */
+/* The base holds the counts at `at`; take off what lies between start and there. */
 static int
 rewind_base(struct bbi_reader *r, uint64_t at)
 {
@@ -160,9 +166,9 @@ rewind_base(struct bbi_reader *r, uint64_t at)
             return BB_EAGAIN;
         }
         if (tag == BBI_TAG_SPILL) {
-            r->spill_base--;
+            r->spill_seen--;
         } else if (tag < r->tag_count) {
-            r->tags[tag].base--;
+            r->tags[tag].seen--;
         } else {
             return BB_EAGAIN;
         }
@@ -176,7 +182,8 @@ bbi_reader_base(struct bbi_reader *r)
     if (r->is_based) {
         return 0;
     }
-    for (int i = 0; i < BASE_TRIES; i++) {
+    uint32_t tries = BASE_TRIES + BASE_READS / (r->tag_count + 1);
+    for (uint32_t i = 0; i < tries; i++) {
         uint64_t tail = bbi_reader_tail(r);
         uint64_t sum = read_counters(r);
         if (sum == tail - r->map.depth && tail == bbi_reader_tail(r)) {
@@ -190,73 +197,22 @@ bbi_reader_base(struct bbi_reader *r)
     return BB_EAGAIN;
 }
 
-static void
-prefetch_ahead(const struct bbi_reader *r, uint64_t pos)
-{
-    __builtin_prefetch(&r->map.desc[(r->cursor + BBI_READ_AHEAD_DESCS) & r->map.desc_mask]);
-    __builtin_prefetch(r->map.pay + ((pos + BBI_READ_AHEAD_BYTES) & r->map.pay_mask));
-}
-
-/* Fields of the descriptor at the cursor, R3; false when it was replaced meanwhile. */
-static bool
-load_desc(struct bbi_reader *r, struct bbi_desc *d, struct bbi_item *item)
-{
-    item->pos = bbi_load_acquire(&d->pos);
-    item->bytes = bbi_load_acquire(&d->len);
-    item->tag = bbi_load_acquire(&d->tag);
-    item->ts = bbi_load_acquire(&d->ts);
-    item->attr = bbi_load_acquire(&d->flags) & BBI_ATTR_MASK;
-    return bbi_load_relaxed(&d->seq) == r->cursor; /* R3: after the acquire loads above */
-}
-
-/* Not what is at the cursor: nothing yet, or lapped. */
-static int
-not_ready(struct bbi_reader *r, uint64_t v, struct bbi_item *item)
+int
+bbi_reader_not_ready(struct bbi_reader *r, uint64_t v, uint64_t *number)
 {
     uint64_t written = v & ~BBI_BUSY;
+    if (v == r->cursor) { /* it was there, and replaced while its fields were read */
+        *number = bbi_reader_overrun(r);
+        return BB_EOVERRUN;
+    }
     if (!bbi_is_before(r->cursor, written)) {
+        *number = v;
         return BBI_READ_NONE;
     }
     /* A foreign word: never go further than what the publisher announced, or one lap if it did not yet. */
     uint64_t tail = bbi_reader_tail(r);
-    item->seq = move_on(r, bbi_is_before(r->cursor, tail) ? tail : r->cursor + 1);
+    *number = move_on(r, bbi_is_before(r->cursor, tail) ? tail : r->cursor + 1);
     return BB_EOVERRUN;
-}
-
-int
-bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint32_t *budget)
-{
-    const struct bbi_ring_map *m = &r->map;
-    for (; *budget > 0; --*budget) {
-        struct bbi_desc *d = desc_at(r, r->cursor);
-        uint64_t v =
-            bbi_load_acquire(&d->seq); /* R1: pairs with the release in bbi_writer_commit() */
-        if (v != r->cursor) {
-            return not_ready(r, v, item);
-        }
-        if (BBI_UNLIKELY(!load_desc(r, d, item))) {
-            item->seq = bbi_reader_overrun(r);
-            return BB_EOVERRUN;
-        }
-        prefetch_ahead(r, item->pos);
-        if (BBI_LIKELY(item->tag < r->tag_count)) {
-            if (!r->tags[item->tag].is_wanted) {
-                r->filtered++;
-                bbi_reader_pass(r, item->tag);
-                continue;
-            }
-        } else if (item->tag != BBI_TAG_SPILL) {
-            return item->tag < m->dict_count ? BBI_READ_TAG : BB_ECORRUPT;
-        }
-        uint64_t off = item->pos & m->pay_mask;
-        if (BBI_UNLIKELY(item->bytes > m->max_msg || off + item->bytes > m->pay_bytes)) {
-            return BB_ECORRUPT;
-        }
-        item->data = m->pay + off;
-        item->seq = r->cursor - m->depth + 1;
-        return BBI_READ_ITEM;
-    }
-    return BBI_READ_MORE;
 }
 
 /*
@@ -270,7 +226,7 @@ counters_match(struct bbi_reader *r, uint64_t sum, bool is_final)
     if (sum == committed + 1 && is_final) {
         uint32_t tag = bbi_load_acquire(&desc_at(r, r->cursor)->tag);
         if (tag < r->tag_count) {
-            r->tags[tag].now--;
+            r->now[tag]--;
         } else {
             r->spill_now--;
         }
@@ -290,21 +246,9 @@ bbi_reader_rebase(struct bbi_reader *r)
         || !counters_match(r, read_counters(r), false)) {
         return BB_EAGAIN;
     }
-    for (uint32_t t = 0; t < r->tag_count; t++) {
-        r->tags[t].base = r->tags[t].now - r->tags[t].seen;
-    }
-    r->spill_base = r->spill_now - r->spill_seen;
+    take_base(r);
     r->is_based = true;
     return 0;
-}
-
-/* What was lost of one topic by now; from here on it counts as seen. */
-static uint64_t
-take_missing(uint64_t now, uint64_t base, uint64_t *seen)
-{
-    uint64_t missing = now - base - *seen;
-    *seen += missing;
-    return missing;
 }
 
 int
@@ -319,11 +263,9 @@ bbi_reader_settle(struct bbi_reader *r, bool is_final)
     }
     uint64_t unwanted = 0;
     for (uint32_t t = 0; t < r->tag_count; t++) {
-        uint64_t missing = take_missing(r->tags[t].now, r->tags[t].base, &r->tags[t].seen);
-        unwanted += r->tags[t].is_wanted ? 0 : missing;
+        unwanted += r->tags[t].is_wanted ? 0 : r->now[t] - r->tags[t].seen;
     }
-    (void)take_missing(r->spill_now, r->spill_base,
-                       &r->spill_seen); /* of unknown topic: stay lost */
+    take_base(r); /* what was lost counts as seen; spilled topics are not known and stay lost */
     r->unsettled = 0;
     if (unwanted > r->lost) { /* counters from outside that make no sense */
         return BB_ECORRUPT;

@@ -3,7 +3,7 @@
  * shm/ring_read.h - a reader's half of a ring: take, skip, notice being lapped, account for every message.
  *
  * Processes  any number, each with its own cursor; the ring may be mapped read-only.
- * Progress   next looks at no more descriptors than its budget; nothing allocates or makes a system call.
+ * Progress   next looks at no descriptor from its end on; nothing allocates or makes a system call.
  * Safety     a publisher may overwrite anything at any time.  Fields are read once and checked; payload is
  *            good only if bbi_reader_is_whole() says so after it was used.
  * Exactness  from start to cursor: messages = passed on + filtered + lost.
@@ -13,25 +13,27 @@
 
 #include "shm/ring.h"
 
-/* What the reader keeps for each topic of the ring. */
+/* What the reader keeps for each topic of the ring; small, since each message touches one. */
 struct bbi_tag {
-    uint64_t seen; /* passed on, filtered, or known lost, since start */
-    uint64_t base; /* committed before start */
-    uint64_t now;  /* the publisher's counter when it was last read */
+    uint64_t seen;     /* committed before start, plus passed on, filtered, or known lost since */
+    uint32_t text_off; /* of the topic's bytes, checked */
+    uint16_t text_bytes;
     bool is_wanted;
 };
 
 struct bbi_reader {
     struct bbi_ring_map map;
-    uint64_t cursor;      /* next message to look at */
-    uint64_t start;       /* where counting began */
-    uint64_t filtered;    /* skipped: nobody here wants the topic */
-    uint64_t lost;        /* overwritten before they could be passed on */
-    uint64_t unsettled;   /* of lost: not yet sorted into wanted and unwanted */
-    struct bbi_tag *tags; /* the caller's; tag_count of them are filled */
+    uint64_t cursor;                     /* next message to look at */
+    uint64_t known_tail, known_tail_pos; /* announced when we last looked; hints */
+    struct bbi_tag *tags;                /* the caller's; tag_count of them are filled */
     uint32_t tag_count;
-    bool is_based; /* tags[].base holds */
-    uint64_t spill_seen, spill_base, spill_now;
+    bool is_based;      /* seen includes what was committed before start */
+    uint64_t start;     /* where counting began */
+    uint64_t filtered;  /* skipped: nobody here wants the topic */
+    uint64_t lost;      /* overwritten before they could be passed on */
+    uint64_t unsettled; /* of lost: not yet sorted into wanted and unwanted */
+    uint64_t *now;      /* the caller's, as many as tags: the publisher's counters when last read */
+    uint64_t spill_seen, spill_now;
     /* The anchor of the last message and the number where the next one begins. */
     uint64_t anchor_seq, anchor_next, anchor_mono, anchor_wall;
     uint32_t anchor_count;
@@ -45,12 +47,12 @@ struct bbi_item {
 };
 
 enum bbi_read {
-    BBI_READ_NONE = 0, /* nothing there yet */
+    BBI_READ_NONE = 0, /* nothing there yet; item->seq is the word that stands there instead */
     BBI_READ_ITEM =
         1, /* *item is the message at the cursor; call bbi_reader_pass() when it is dealt with */
     BBI_READ_TAG =
         2, /* item->tag is new: fill tags up to it with bbi_reader_topic(), then ask again */
-    BBI_READ_MORE = 3, /* the budget ended while skipping */
+    BBI_READ_MORE = 3, /* came to the end that was given */
     /* or BB_EOVERRUN: lapped, item->seq messages were lost and the cursor has moved on; BB_ECORRUPT */
 };
 
@@ -71,24 +73,87 @@ int bbi_reader_base(struct bbi_reader *r);
  */
 int bbi_reader_rebase(struct bbi_reader *r);
 
-/*
- * bbi_reader_next - look at the message at the cursor, skipping unwanted ones.
- *
- * Order     acquire on seq, R1; fields, then seq again, R3.
- * Returns   enum bbi_read, BB_EOVERRUN or BB_ECORRUPT.
- */
-int bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint32_t *budget);
-
 /* The message at the cursor is dealt with: step over it. */
 static inline void
 bbi_reader_pass(struct bbi_reader *r, uint32_t tag)
 {
-    if (tag == BBI_TAG_SPILL) {
+    if (BBI_UNLIKELY(tag == BBI_TAG_SPILL)) {
         r->spill_seen++;
     } else {
         r->tags[tag].seen++;
     }
     r->cursor++;
+}
+
+/* Not what is at the cursor: nothing yet, or lapped.  v: the word there; *number: as item->seq. */
+int bbi_reader_not_ready(struct bbi_reader *r, uint64_t v, uint64_t *number);
+
+/* Only what was announced: to touch what the publisher is writing costs it more than it gains us. */
+static inline void
+bbi_reader_prefetch(const struct bbi_reader *r, uint64_t n, uint64_t pos)
+{
+    uint64_t ahead = n + BBI_READ_AHEAD_DESCS;
+    if (bbi_is_before(ahead, r->known_tail)) {
+        bbi_prefetch_read(&r->map.desc[ahead & r->map.desc_mask]);
+    }
+    uint64_t ahead_pos = pos + BBI_READ_AHEAD_BYTES;
+    if (bbi_is_before(ahead_pos, r->known_tail_pos)) {
+        bbi_prefetch_read(r->map.pay + (ahead_pos & r->map.pay_mask));
+    }
+}
+
+/* Fields of message n's descriptor, R3; false when it was replaced meanwhile. */
+static inline bool
+bbi_reader_load(struct bbi_desc *d, uint64_t n, struct bbi_item *item)
+{
+    item->pos = bbi_load_acquire(&d->pos);
+    item->bytes = bbi_load_acquire(&d->len);
+    item->tag = bbi_load_acquire(&d->tag);
+    item->ts = bbi_load_acquire(&d->ts);
+    item->attr = bbi_load_acquire(&d->flags) & BBI_ATTR_MASK;
+    return bbi_load_relaxed(&d->seq) == n; /* R3: after the acquire loads above */
+}
+
+/*
+ * bbi_reader_next - look at the message at the cursor, skipping unwanted ones, never at `end` or beyond.
+ *
+ * Order     acquire on seq, R1; fields, then seq again, R3.
+ * Returns   enum bbi_read, BB_EOVERRUN or BB_ECORRUPT.
+ */
+static inline int
+bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint64_t end)
+{
+    const struct bbi_ring_map *m = &r->map;
+    for (uint64_t n = r->cursor; n != end; n = r->cursor) {
+        struct bbi_desc *d = &m->desc[n & m->desc_mask];
+        uint64_t v =
+            bbi_load_acquire(&d->seq); /* R1: pairs with the release in bbi_writer_commit() */
+        if (BBI_UNLIKELY(v != n) || BBI_UNLIKELY(!bbi_reader_load(d, n, item))) {
+            uint64_t number;
+            int rc = bbi_reader_not_ready(r, v, &number);
+            *item = (struct bbi_item){.seq = number};
+            return rc;
+        }
+        bbi_reader_prefetch(r, n, item->pos);
+        if (BBI_LIKELY(item->tag < r->tag_count)) {
+            if (!r->tags[item->tag].is_wanted) {
+                r->filtered++;
+                bbi_reader_pass(r, item->tag);
+                continue;
+            }
+        } else if (item->tag != BBI_TAG_SPILL) {
+            return item->tag < m->dict_count ? BBI_READ_TAG : BB_ECORRUPT;
+        }
+        uint64_t off = item->pos & m->pay_mask;
+        if (BBI_UNLIKELY(item->bytes > m->max_msg || off + item->bytes > m->pay_bytes)) {
+            return BB_ECORRUPT;
+        }
+        item->data = m->pay + off;
+        item->seq = n - m->depth + 1;
+        return BBI_READ_ITEM;
+    }
+    *item = (struct bbi_item){0};
+    return BBI_READ_MORE;
 }
 
 /*
@@ -123,6 +188,13 @@ int bbi_reader_settle(struct bbi_reader *r, bool is_final);
  */
 BB_MUST_USE int
 bbi_reader_topic(const struct bbi_ring_map *m, uint32_t tag, const char **topic, uint32_t *bytes);
+
+/* bbi_reader_anchor_end - the same ts means the same time for messages before this one, after wall_ns(). */
+static inline uint64_t
+bbi_reader_anchor_end(const struct bbi_reader *r)
+{
+    return r->anchor_next == UINT64_MAX ? UINT64_MAX : r->anchor_next - r->map.depth + 1;
+}
 
 /* bbi_reader_wall_ns - when the message was published, Unix time.  Acquire, R10. */
 int64_t bbi_reader_wall_ns(struct bbi_reader *r, uint64_t seq_in_ring, uint32_t ts);

@@ -24,7 +24,16 @@ bbi_writer_init(struct bbi_writer *w, const struct bbi_ring_map *map)
         .lim_seq = UINT64_MAX,
         .lim_pos = UINT64_MAX,
     };
+    bbi_writer_set_free(w);
     bbi_store_relaxed(&map->hdr->tail_seq, w->n); /* nobody reads before the file is linked */
+}
+
+void
+bbi_writer_limit(struct bbi_writer *w, uint64_t seq, uint64_t pos)
+{
+    w->lim_seq = seq;
+    w->lim_pos = pos;
+    bbi_writer_set_free(w);
 }
 
 /* R2: bytes below claim_pos, less C, may be overwritten from now on. */
@@ -55,92 +64,29 @@ bbi_writer_has_room(const struct bbi_writer *w, uint64_t bytes)
 }
 
 int
-bbi_writer_claim(struct bbi_writer *w, uint64_t bytes, void **out)
+bbi_writer_claim_slowly(struct bbi_writer *w, uint64_t bytes, void **out)
 {
     const struct bbi_ring_map *m = &w->map;
-    if (BBI_UNLIKELY(bytes > m->max_msg)) {
+    if (bytes > m->max_msg) {
         return BB_EMSGSIZE;
     }
     uint64_t room = bbi_align_up(bytes, BBI_PAYLOAD_ALIGN);
     uint64_t pos = place_of(w, room);
     uint64_t end = pos + room;
-    if (BBI_UNLIKELY(w->n - w->flushed_seq >= m->batch_msgs
-                     || (end - w->flushed_pos > m->batch_bytes && w->n != w->flushed_seq))) {
+    if (w->n - w->flushed_seq >= m->batch_msgs
+        || (end - w->flushed_pos > m->batch_bytes && w->n != w->flushed_seq)) {
         return BB_EBUSY;
     }
-    if (BBI_UNLIKELY(w->n >= w->lim_seq || end > w->lim_pos)) {
+    if (w->n >= w->lim_seq || end > w->lim_pos) {
         return BB_EAGAIN;
     }
-    if (BBI_UNLIKELY(end > w->claim_pos)) {
+    if (end > w->claim_pos) {
         raise_watermark(w, end);
     }
-    struct bbi_desc *d = &m->desc[w->n & m->desc_mask];
-    bbi_store_relaxed(&d->seq, BBI_BUSY | w->n); /* R3 */
-    bbi_fence_release(); /* R2, R3: pairs with the fence in bbi_copy_racy() and the loads of the reader */
-    BBI_HOOK("ring:claimed");
-    unsigned char *at = m->pay + (pos & m->pay_mask);
-    __builtin_prefetch(&m->desc[(w->n + BBI_WRITE_AHEAD_DESCS) & m->desc_mask], 1);
-    __builtin_prefetch(m->pay + ((pos + BBI_WRITE_AHEAD_BYTES) & m->pay_mask), 1);
-    w->loan_pos = pos;
-    w->loan_bytes = (uint32_t)bytes;
-    w->loan_is_open = true;
-    *out = at;
+    w->pos = pos;
+    bbi_writer_set_free(w);
+    bbi_writer_open_loan(w, bytes, out);
     return 0;
-}
-
-static void
-count_topic(struct bbi_writer *w, uint32_t tag, uint32_t bytes)
-{
-    if (BBI_LIKELY(tag < w->topics)) {
-        bbi_own_add(&w->map.dict[tag].messages,
-                    1); /* before seq: a reader at the tail sees the sum, R1 */
-        bbi_own_add(&w->map.dict[tag].bytes, bytes);
-    } else {
-        bbi_own_add(&w->map.hdr->counters.spill_messages, 1);
-        bbi_own_add(&w->map.hdr->counters.spill_bytes, bytes);
-    }
-}
-
-void
-bbi_writer_commit(struct bbi_writer *w, uint32_t used, uint32_t tag, uint32_t ts, uint32_t flags)
-{
-    BBI_ASSERT(w->loan_is_open && used <= w->loan_bytes);
-    struct bbi_desc *d = &w->map.desc[w->n & w->map.desc_mask];
-    BBI_HOOK("ring:filled");
-    bbi_store_relaxed(&d->pos, w->loan_pos); /* relaxed: seq publishes them all */
-    bbi_store_relaxed(&d->len, used);
-    bbi_store_relaxed(&d->tag, tag);
-    bbi_store_relaxed(&d->ts, ts);
-    bbi_store_relaxed(&d->flags, flags);
-    BBI_HOOK("ring:described");
-    count_topic(w, tag, used);
-    BBI_HOOK("ring:counted");
-    bbi_store_release(&d->seq, w->n); /* R1: pairs with the acquire in bbi_reader_next() */
-    BBI_HOOK("ring:committed");
-    w->n++;
-    w->pos = w->loan_pos + bbi_align_up(used, BBI_PAYLOAD_ALIGN);
-    w->loan_is_open = false;
-}
-
-void
-bbi_writer_flush(struct bbi_writer *w)
-{
-    struct bbi_ring *hdr = w->map.hdr;
-    bbi_store_relaxed(&hdr->tail_pos, w->pos); /* a hint for tools */
-    bbi_own_add(&hdr->counters.flushes, 1);
-#if BBI_TSAN
-    bbi_store_seq_cst(&hdr->tail_seq, w->n);
-#else
-    bbi_store_release(&hdr->tail_seq, w->n); /* R5 */
-    if (w->map.fence == BBI_FENCE_MEMBARRIER) {
-        bbi_fence_compiler(); /* R5: the sleeper's membarrier stands in for the fence */
-    } else {
-        bbi_fence_seq_cst(); /* R5: tail before the looks at epochs and sleepers */
-    }
-#endif
-    BBI_HOOK("ring:flushed");
-    w->flushed_seq = w->n;
-    w->flushed_pos = w->pos;
 }
 
 uint32_t

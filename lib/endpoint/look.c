@@ -105,10 +105,10 @@ ring_messages(const struct bbi_ring_map *map)
 static uint64_t
 ring_bytes(const struct bbi_ring_map *map)
 {
-    uint64_t sum = bbi_load_relaxed(&map->hdr->counters.spill_bytes);
+    uint64_t sum = bbi_load_relaxed(&map->hdr->counters.spilled.bytes);
     uint32_t count = bbi_load_acquire(&map->hdr->topics); /* R7 */
     for (uint32_t t = 0; t < count && t < map->dict_count; t++) {
-        sum += bbi_load_relaxed(&map->dict[t].bytes);
+        sum += bbi_load_relaxed(&map->dict[t].counts.bytes);
     }
     return sum;
 }

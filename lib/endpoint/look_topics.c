@@ -67,8 +67,8 @@ one_topic(const struct filters *f,
     }
     info.topic = topic;
     info.topic_bytes = bytes;
-    info.messages = bbi_load_relaxed(&ring->map.dict[tag].messages);
-    info.payload_bytes = bbi_load_relaxed(&ring->map.dict[tag].bytes);
+    info.messages = bbi_load_relaxed(&ring->map.dict[tag].counts.messages);
+    info.payload_bytes = bbi_load_relaxed(&ring->map.dict[tag].counts.bytes);
     info.subscribers = count_wanting(f, topic, bytes);
     (void)snprintf(info.node, sizeof(info.node), "%.47s",
                    ((struct bbi_ident *)ring->seg.base)->name);

@@ -104,7 +104,7 @@ bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
     if (!may_have_more) {
         (void)bbi_wake_arm(sub->at->bus, sub->file.index, BBI_BELL_SOCKET);
         sub->is_armed = true;
-        may_have_more = bbi_poll_has_news(sub); /* R5: the look after the bit */
+        may_have_more = bbi_wait_has_news(sub); /* R5: the look after the bit */
     }
     if (may_have_more) {
         (void)eventfd_write(sub->self_fd, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lib/endpoint/poll.c - gather messages from all rings, hand them out, wait for more.
+ * lib/endpoint/poll.c - gather messages from all rings and hand them out.
  *
- * A sweep visits the rings round robin, each with a budget, beginning where the last one ended.  Nothing is
- * handed out before it was checked: copies are made and then validated, views are checked again at release.
+ * A sweep visits the rings round robin, each with a budget, beginning where the last one ended.  What a busy
+ * poll does besides is kept to a few loads; everything that needs a clock comes when nothing was there.
  */
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/os.h"
@@ -12,84 +12,26 @@
 #include <string.h>
 
 enum {
-    VISIT_MSGS = 64,
-    VISIT_BYTES = 64 * 1024,
-    SKIP_BUDGET = 1024, /* descriptors that a visit may skip */
-    ARENA_FIRST = 256 * 1024,
+    FEW_RINGS = 4,
+    VISIT_MSGS = 64, /* of one ring, before the others have their turn */
+    VISIT_MSGS_FEW = 256,
     HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
-    SPIN_NS = 20000,
-    SPIN_LOOKS = 16, /* between two looks at the clock */
-    BRIEF_SLEEP_NS = 1000000,
-    ALIGN = 8,
-    ARENA_SLACK = 4 * ALIGN, /* a message is copied in two parts at most, each rounded up */
-    LAP_COST = 64,           /* of the budget: a hostile ring could look lapped for ever */
+    THIN_MSGS = 32, /* fewer of a poll, in so many polls: the reader is ahead of its publishers */
+    THIN_POLLS = 4,
+    PEEK_POLLS = 8, /* and for what was committed, but not announced */
 };
 
-bool
-bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t bytes)
-{
-    return bbi_filter_set_match(&sub->filters, topic, bytes);
-}
-
-/* ---- the arena of copies ---- */
-
-enum taken { TAKEN_GIVEN, TAKEN_SKIPPED, TAKEN_LOST, TAKEN_FULL };
-
-/* Room for all copies of one message; what was handed out already never moves. */
-static enum taken
-arena_reserve(struct bb_subscriber *sub, size_t bytes)
-{
-    size_t need = bytes + ARENA_SLACK;
-    if (sub->arena_capacity - sub->arena_used >= need) {
-        return TAKEN_GIVEN;
-    }
-    if (sub->given_count > 0) {
-        return TAKEN_FULL;
-    }
-    size_t capacity = sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_FIRST;
-    while (capacity < need) {
-        capacity *= 2;
-    }
-    unsigned char *arena = realloc(sub->arena, capacity);
-    if (arena == NULL) {
-        sub->is_out_of_memory = true;
-        return TAKEN_FULL;
-    }
-    sub->arena = arena;
-    sub->arena_capacity = capacity;
-    return TAKEN_GIVEN;
-}
-
-/* A part of what was reserved. */
-static unsigned char *
-arena_take(struct bb_subscriber *sub, size_t bytes)
-{
-    unsigned char *p = sub->arena + sub->arena_used;
-    sub->arena_used += bbi_align_up(bytes, ALIGN);
-    BBI_ASSERT(sub->arena_used <= sub->arena_capacity);
-    return p;
-}
-
-/* ---- handing out ---- */
-
-static struct bbi_given *
-give(struct bb_subscriber *sub)
-{
-    return &sub->given[sub->given_count++];
-}
+/* ---- statuses ---- */
 
 static void
-give_status(struct bb_subscriber *sub, struct bb_msg *msg, struct bbi_event *ev)
+give_status(struct bb_msg *msg, const struct bbi_event *ev)
 {
-    struct bbi_given *g = give(sub);
-    *g = (struct bbi_given){.status = ev->status};
-    memcpy(g->node, ev->name, sizeof(g->node));
     *msg = (struct bb_msg){.topic = "",
                            .data = "",
-                           .node = g->node,
+                           .node = ev->name,
                            .node_id = ev->node_id,
                            .wall_ns = bbi_os_wall_ns(),
-                           .status = &g->status};
+                           .status = &ev->status};
 }
 
 static size_t
@@ -102,241 +44,36 @@ give_events(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
         if (sub->events == NULL) {
             sub->events_end = &sub->events;
         }
-        give_status(sub, &msgs[n++], ev);
-        free(ev);
+        give_status(&msgs[n++], ev);
+        ev->next = sub->told; /* the caller looks at it until the next poll */
+        sub->told = ev;
     }
     return n;
 }
 
-static void
-note_loss(struct bb_subscriber *sub, struct bbi_source *src, uint64_t lost)
+/* ---- one round over all rings ---- */
+
+static inline bool
+is_idle(const struct bbi_source *src)
 {
-    src->lost_before += lost;
-    bbi_event_add(sub, BB_STATUS_OVERRUN, src->node, bbi_node_id(src->member, src->member_gen), 0,
-                  0, lost);
+    return src->idle_word != BBI_NEVER_IDLE && !src->is_restless
+           && bbi_load_relaxed(src->watch) == src->idle_word; /* relaxed: a visit looks again, R5 */
 }
 
-/* The topic in front of a payload, copied; the item then holds the rest.  TAKEN_SKIPPED: not wanted. */
-static enum taken
-take_spilled_topic(struct bb_subscriber *sub,
-                   struct bbi_source *src,
-                   struct bbi_item *item,
-                   struct bb_msg *msg)
-{
-    uint32_t head[2] = {0, 0};
-    if (item->bytes >= sizeof(head)) {
-        bbi_copy_racy(head, item->data, sizeof(head));
-    }
-    uint64_t skip = sizeof(head) + bbi_align_up(head[0], 8);
-    if (head[0] > BB_TOPIC_MAX || skip > item->bytes) {
-        return bbi_reader_is_whole(&src->reader, item->pos) ? TAKEN_SKIPPED : TAKEN_LOST;
-    }
-    unsigned char *copy = arena_take(sub, head[0]);
-    bbi_copy_racy(copy, item->data + sizeof(head), head[0]);
-    if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2: before it is believed */
-        return TAKEN_LOST;
-    }
-    if (!bbi_subscriber_wants(sub, (const char *)copy, head[0])) {
-        return TAKEN_SKIPPED;
-    }
-    msg->topic = (const char *)copy;
-    msg->topic_bytes = head[0];
-    item->data += skip;
-    item->bytes -= (uint32_t)skip;
-    return TAKEN_GIVEN;
-}
-
-static enum taken
-take_data(struct bb_subscriber *sub,
-          struct bbi_source *src,
-          const struct bbi_item *item,
-          struct bb_msg *msg)
-{
-    msg->data = item->data;
-    msg->bytes = item->bytes;
-    if (!sub->is_copying) {
-        return TAKEN_GIVEN;
-    }
-    unsigned char *copy = arena_take(sub, item->bytes);
-    bbi_copy_racy(copy, item->data, item->bytes);
-    if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2 */
-        return TAKEN_LOST;
-    }
-    msg->data = copy;
-    return TAKEN_GIVEN;
-}
-
-static enum taken
-take(struct bb_subscriber *sub, struct bbi_source *src, struct bbi_item *item, struct bb_msg *msg)
-{
-    bool is_copied = sub->is_copying || item->tag == BBI_TAG_SPILL;
-    enum taken t = is_copied ? arena_reserve(sub, item->bytes) : TAKEN_GIVEN;
-    uint32_t topic_bytes = 0;
-    if (t != TAKEN_GIVEN) {
-        return t;
-    }
-    *msg = (struct bb_msg){.node = src->node};
-    if (item->tag == BBI_TAG_SPILL) {
-        t = take_spilled_topic(sub, src, item, msg);
-    } else if (bbi_reader_topic(&src->reader.map, item->tag, &msg->topic, &topic_bytes) == 0) {
-        msg->topic_bytes = topic_bytes;
-    }
-    return t == TAKEN_GIVEN ? take_data(sub, src, item, msg) : t;
-}
-
-static void
-finish(struct bb_subscriber *sub,
-       struct bbi_source *src,
-       const struct bbi_item *item,
-       struct bb_msg *msg)
-{
-    struct bbi_given *g = give(sub);
-    g->source = src;
-    g->pos = item->pos;
-    g->seq = item->seq;
-    g->data = msg->data;
-    msg->node_id = bbi_node_id(src->member, src->member_gen);
-    msg->seq = item->seq;
-    msg->wall_ns = bbi_reader_wall_ns(&src->reader, item->seq, item->ts);
-    msg->lost = src->lost_before;
-    msg->attr = item->attr;
-    msg->ring = src->index;
-    src->lost_before = 0;
-    src->delivered++;
-    src->refs++;
-    src->unpublished_bytes += item->bytes;
-    bbi_reader_pass(&src->reader, item->tag);
-}
-
-/* ---- one ring ---- */
-
-static void
-look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
-{
-    uint32_t why;
-    if (!src->has_joined || !sub->is_registered || !bbi_join_evicted(&src->join, &why)) {
-        return;
-    }
-    src->evictions++;
-    sub->evicted++;
-    bbi_event_add(sub, BB_STATUS_EVICTED, src->node, bbi_node_id(src->member, src->member_gen), 0,
-                  0, src->evictions);
-    if (why == BBI_EVICT_UNMAPPED) {
-        src->join.is_reliable =
-            false; /* that publisher cannot look at our cursor: asking again is no use */
-    } else {
-        bbi_join_again(&src->join, &src->reader);
-    }
-}
-
-/* Nothing more to read now. */
-static void
-at_tail(struct bb_subscriber *sub, struct bbi_source *src)
-{
-    struct bbi_reader *r = &src->reader;
-    if (!r->is_based || r->unsettled != 0) {
-        (void)bbi_source_learn_all(sub, src); /* also topics that we know of by what we lost only */
-        (void)bbi_reader_rebase(r);
-        (void)bbi_reader_settle(r, src->has_ended);
-    }
-    if (sub->is_copying || src->refs == 0) {
-        bbi_source_publish_cursor(sub, src, true);
-    }
-    src->is_drained = true;
-}
-
-static void
-corrupt(struct bb_subscriber *sub, struct bbi_source *src)
-{
-    bbi_event_add(sub, BB_STATUS_CORRUPT, src->node, bbi_node_id(src->member, src->member_gen), 0,
-                  0, 0);
-    if (src->index < BBI_RINGS) {
-        sub->past_keys[src->index] = src->key;
-    }
-    sub->unreadable++;
-    bbi_source_end(sub, src); /* the others go on */
-    src->is_drained = true;
-}
-
-/* What next said; true when the visit goes on. */
-static bool
-after_next(struct bb_subscriber *sub, struct bbi_source *src, int rc, const struct bbi_item *item)
-{
-    switch (rc) {
-    case BBI_READ_NONE:
-        at_tail(sub, src);
-        return false;
-    case BBI_READ_TAG:
-        if (bbi_source_learn_tags(sub, src, item->tag) < 0) {
-            corrupt(sub, src);
-            return false;
-        }
-        return true;
-    case BB_EOVERRUN:
-        note_loss(sub, src, item->seq);
-        return sub->events == NULL; /* told before what comes after */
-    case BBI_READ_MORE:
-        return false;
-    default:
-        corrupt(sub, src);
-        return false;
-    }
-}
-
-static size_t
-visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_msg *msgs, size_t max)
-{
-    uint32_t budget = SKIP_BUDGET;
-    size_t n = 0, bytes = 0;
-    struct bbi_item item;
-    max = max < VISIT_MSGS ? max : VISIT_MSGS;
-    src->is_drained = false;
-    look_for_eviction(sub, src);
-    while (n < max && bytes < VISIT_BYTES && sub->events == NULL) {
-        int rc = bbi_reader_next(&src->reader, &item, &budget);
-        if (rc != BBI_READ_ITEM) {
-            if (!after_next(sub, src, rc, &item)) {
-                break;
-            }
-            budget -= rc == BB_EOVERRUN && budget > LAP_COST ? LAP_COST : budget / 2;
-            continue;
-        }
-        size_t arena_used = sub->arena_used;
-        enum taken t = take(sub, src, &item, &msgs[n]);
-        if (t == TAKEN_GIVEN) {
-            finish(sub, src, &item, &msgs[n++]);
-            bytes += item.bytes;
-            continue;
-        }
-        sub->arena_used = arena_used;
-        if (t == TAKEN_FULL) {
-            break;
-        }
-        budget--; /* next() took nothing off for this one */
-        if (t == TAKEN_LOST) {
-            note_loss(sub, src, bbi_reader_overrun(&src->reader));
-        } else {
-            src->reader.filtered++;
-            bbi_reader_pass(&src->reader, item.tag);
-        }
-    }
-    if (sub->is_copying) {
-        bbi_source_publish_cursor(sub, src, false);
-    }
-    return n;
-}
-
-/* One round over all rings. */
 static size_t
 sweep(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
 {
-    size_t n = give_events(sub, msgs, max);
+    size_t n = sub->events != NULL ? give_events(sub, msgs, max) : 0;
+    size_t most = sub->rings <= FEW_RINGS ? VISIT_MSGS_FEW : VISIT_MSGS;
     struct bbi_source *first = sub->turn != NULL ? sub->turn : sub->sources;
     struct bbi_source *src = first;
     while (src != NULL && n < max) {
-        n += visit(sub, src, msgs + n, max - n);
-        if (sub->events != NULL) {
-            n += give_events(sub, msgs + n, max - n);
+        if (sub->must_peek || !is_idle(src)) {
+            size_t want = max - n < most ? max - n : most;
+            n += bbi_source_visit(sub, src, msgs + n, want);
+            if (BBI_UNLIKELY(sub->events != NULL)) {
+                n += give_events(sub, msgs + n, max - n);
+            }
         }
         src = src->next != NULL ? src->next : sub->sources;
         if (src == first) {
@@ -344,67 +81,8 @@ sweep(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
         }
     }
     sub->turn = src;
+    sub->must_peek = false;
     return n;
-}
-
-/* ---- release ---- */
-
-void
-bbi_poll_settle_given(struct bb_subscriber *sub, int *overwritten)
-{
-    sub->arena_used = 0;
-    if (sub->given_count == 0) {
-        return;
-    }
-    bbi_fence_acquire(); /* R2: what the caller read is read by now */
-    for (size_t i = 0; i < sub->given_count; i++) {
-        struct bbi_source *src = sub->given[i].source;
-        if (src == NULL) {
-            continue;
-        }
-        src->refs--;
-        if (!sub->is_copying && !bbi_reader_is_whole(&src->reader, sub->given[i].pos)) {
-            src->delivered--;
-            src->reader.lost++; /* its topic was wanted: it needs no sorting */
-            src->lost_before++;
-            ++*overwritten;
-        }
-        if (!sub->is_copying && src->refs == 0) {
-            bbi_source_publish_cursor(sub, src, src->is_drained);
-        }
-    }
-    sub->given_count = 0;
-}
-
-int
-bb_release(struct bb_subscriber *sub)
-{
-    int overwritten = 0;
-    if (bbi_is_forked(sub->fork_gen)) {
-        return BB_EFORKED;
-    }
-    bbi_poll_settle_given(sub, &overwritten);
-    sub->held_at = sub->held_count = 0;
-    return overwritten;
-}
-
-int
-bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
-{
-    if (bbi_is_forked(sub->fork_gen)) {
-        return 0;
-    }
-    if (sub->is_copying || msg->status != NULL) {
-        return 1;
-    }
-    bbi_fence_acquire(); /* R2 */
-    for (size_t i = 0; i < sub->given_count; i++) {
-        const struct bbi_given *g = &sub->given[i];
-        if (g->source != NULL && g->seq == msg->seq && g->data == msg->data) {
-            return bbi_reader_is_whole(&g->source->reader, g->pos);
-        }
-    }
-    return 0;
 }
 
 /* ---- housekeeping ---- */
@@ -412,13 +90,10 @@ bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
 static void
 answer_ping(struct bb_subscriber *sub)
 {
-    uint32_t ping = bbi_load_relaxed(&sub->at->bus->bells[sub->file.index].ping);
-    if (ping != sub->ping) {
-        struct bbi_sub *file = sub->file.seg.base;
-        sub->ping = ping;
-        bbi_store_release(&file->pong, ping); /* R6: pairs with wait_for_pong() */
-        (void)bbi_os_futex_wake(&file->pong, 64);
-    }
+    struct bbi_sub *file = sub->file.seg.base;
+    sub->ping = bbi_load_relaxed(&sub->at->bus->bells[sub->file.index].ping);
+    bbi_store_release(&file->pong, sub->ping); /* R6: pairs with wait_for_pong() */
+    (void)bbi_os_futex_wake(&file->pong, 64);
 }
 
 static void
@@ -459,15 +134,17 @@ keep_house(struct bb_subscriber *sub)
     }
 }
 
-static void
+/* Before each sweep: what the caller held is given back, a ping answered. */
+static inline void
 begin_poll(struct bb_subscriber *sub)
 {
-    int overwritten = 0;
-    bbi_poll_settle_given(sub, &overwritten);
-    if (sub->is_registered) {
+    (void)bbi_given_settle(sub);
+    if (sub->is_registered
+        && BBI_UNLIKELY(bbi_load_relaxed(&sub->at->bus->bells[sub->file.index].ping)
+                        != sub->ping)) {
         answer_ping(sub);
     }
-    if (++sub->polls % HOUSE_POLLS == 0) {
+    if (BBI_UNLIKELY(++sub->polls % HOUSE_POLLS == 0)) {
         keep_house(sub);
     }
 }
@@ -485,87 +162,21 @@ discover(struct bb_subscriber *sub)
     }
 }
 
-/* ---- waiting ---- */
-
-bool
-bbi_poll_has_news(struct bb_subscriber *sub)
-{
-    struct bbi_bus *bus = sub->at->bus;
-    if (bbi_load_seq_cst(&bus->member_epoch.v) != sub->member_epoch || sub->must_discover
-        || sub->events != NULL
-        || (sub->is_registered
-            && bbi_load_relaxed(&bus->bells[sub->file.index].ping) != sub->ping)) {
-        return true;
-    }
-    for (struct bbi_source *s = sub->sources; s != NULL; s = s->next) {
-        uint64_t tail =
-            bbi_load_seq_cst(&s->reader.map.hdr->tail_seq); /* R5: after the bit was set */
-        if (bbi_is_before(s->reader.cursor, tail) || !bbi_reader_is_at_tail(&s->reader)
-            || (s->has_ended && s->is_drained)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void
-sleep_armed(struct bb_subscriber *sub, int64_t left_ns)
-{
-    uint32_t idx = sub->file.index;
-    int rc = bbi_wake_arm(sub->at->bus, idx, BBI_BELL_FUTEX);
-    if (!bbi_poll_has_news(sub)) {
-        int64_t most_ns = rc < 0 && left_ns > BRIEF_SLEEP_NS ? BRIEF_SLEEP_NS : left_ns;
-        sub->was_interrupted = bbi_wake_sleep(sub->at->bus, idx, most_ns) == -EINTR;
-        sub->wakes++;
-    }
-    bbi_wake_disarm(sub->at->bus, idx);
-    bbi_wake_pass_on(sub->at->bus, &sub->waker);
-}
-
-static bool
-spin(struct bb_subscriber *sub, int64_t until_ns)
-{
-    do {
-        for (int i = 0; i < SPIN_LOOKS; i++) {
-            if (bbi_poll_has_news(sub)) {
-                return true;
-            }
-            bbi_cpu_relax();
-        }
-    } while (bbi_os_mono_ns() < until_ns);
-    return false;
-}
+/* ---- poll ---- */
 
 /*
- * SPIN always, HYBRID once after something came: where messages come often the next one is near, and a bus
- * that is idle costs no spinning.  True when there is no need to sleep.
+ * A reader that is faster than its publisher gets one or two messages a poll, and each look takes a line away
+ * that is being written: both then go at the speed of the lines.  So when a stream comes in small pieces and
+ * without a pause, it is let grow for a moment.
  */
-static bool
-spin_first(struct bb_subscriber *sub, int64_t now, int64_t deadline)
+static inline void
+note_pace(struct bb_subscriber *sub, size_t n, size_t max)
 {
-    bool always = sub->wait_mode == BB_WAIT_SPIN;
-    if (!always && (sub->wait_mode != BB_WAIT_HYBRID || !sub->was_busy)) {
-        return false;
-    }
-    int64_t until = now + (always ? BRIEF_SLEEP_NS : SPIN_NS);
-    sub->was_busy = false;
-    return spin(sub, until < deadline ? until : deadline) || always;
-}
-
-/* Waits a while, at most until deadline; whoever calls sweeps again. */
-static void
-wait_once(struct bb_subscriber *sub, int64_t deadline)
-{
-    int64_t now = bbi_os_mono_ns();
-    int64_t left = deadline - now;
-    if (spin_first(sub, now, deadline)) {
-        return;
-    }
-    if (sub->wait_mode == BB_WAIT_PERIODIC || !sub->is_registered) {
-        int64_t most_ns = sub->period_ns < left ? sub->period_ns : left;
-        sub->was_interrupted = bbi_os_sleep_ns(most_ns) == -EINTR;
-    } else {
-        sleep_armed(sub, left);
+    sub->is_thin = n < THIN_MSGS && n < max;
+    if (n == 0) {
+        sub->thin -= sub->thin > 0;
+    } else if (sub->is_thin) {
+        sub->thin += sub->thin < 2 * THIN_POLLS;
     }
 }
 
@@ -575,51 +186,64 @@ is_finished_tap(const struct bb_subscriber *sub)
     return sub->dead_node != NULL && sub->sources == NULL && sub->events == NULL;
 }
 
+/* Nothing was there and nobody waits: only what is due.  0, or a status. */
 static int
-make_given(struct bb_subscriber *sub, size_t max)
+look_around(struct bb_subscriber *sub)
 {
-    if (max > sub->given_capacity) {
-        struct bbi_given *given = realloc(sub->given, max * sizeof(*given));
-        if (given == NULL) {
-            return BB_ENOMEM;
-        }
-        sub->given = given;
-        sub->given_capacity = max;
+    sub->empty_polls++;
+    sub->must_peek = sub->empty_polls % PEEK_POLLS == 0;
+    if (sub->empty_polls % HOUSE_POLLS == 1) {
+        keep_house(sub);
     }
-    return 0;
+    if (sub->is_out_of_memory) {
+        sub->is_out_of_memory = false;
+        return BB_ENOMEM;
+    }
+    return is_finished_tap(sub) ? BB_EEND : 0;
+}
+
+/* Nothing was there: what there is to do now, and then waiting.  1: sweep again; 0 or a status: return it. */
+static int
+wait_for_more(struct bb_subscriber *sub, int64_t timeout_ns, int64_t *deadline)
+{
+    if (bbi_wait_looks(sub)) {
+        return 1;
+    }
+    sub->must_peek = true; /* before we sleep */
+    keep_house(sub);
+    if (is_finished_tap(sub) || sub->is_out_of_memory) {
+        bool is_out = sub->is_out_of_memory;
+        sub->is_out_of_memory = false;
+        return is_out ? BB_ENOMEM : BB_EEND;
+    }
+    int64_t now = bbi_os_mono_ns();
+    if (*deadline == 0) {
+        *deadline = timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+    }
+    if (now >= *deadline || sub->was_interrupted) {
+        return 0;
+    }
+    if (!bbi_wait_has_news(sub)) {
+        bbi_wait_once(sub, *deadline);
+    }
+    return 1;
 }
 
 static int
 poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns)
 {
     int64_t deadline = 0;
-    sub->was_interrupted = false;
     for (;;) {
         discover(sub);
         size_t n = sweep(sub, msgs, max);
-        if (n > 0) {
+        note_pace(sub, n, max);
+        if (BBI_LIKELY(n > 0)) {
             sub->was_busy = true;
             return (int)n;
         }
-        keep_house(sub);
-        if (is_finished_tap(sub) || sub->is_out_of_memory) {
-            bool is_out = sub->is_out_of_memory;
-            sub->is_out_of_memory = false;
-            return is_out ? BB_ENOMEM : BB_EEND;
-        }
-        if (timeout_ns == 0) {
-            return 0;
-        }
-        int64_t now = bbi_os_mono_ns();
-        if (deadline == 0) {
-            deadline =
-                timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-        }
-        if (now >= deadline || sub->was_interrupted) {
-            return 0;
-        }
-        if (!bbi_poll_has_news(sub)) {
-            wait_once(sub, deadline);
+        int rc = timeout_ns == 0 ? look_around(sub) : wait_for_more(sub, timeout_ns, &deadline);
+        if (rc <= 0) {
+            return rc;
         }
         begin_poll(sub);
     }
@@ -642,17 +266,21 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
     if (bbi_is_forked(sub->fork_gen)) {
         return BB_EFORKED;
     }
-    if (max == 0 || max > INT32_MAX) {
+    if (BBI_UNLIKELY(max == 0 || max > INT32_MAX)) {
         return BB_EINVAL;
     }
-    if (sub->held_at < sub->held_count) {
+    if (BBI_UNLIKELY(sub->held_at < sub->held_count)) {
         return hand_out_held(sub, msgs, max);
     }
     begin_poll(sub);
-    int rc = make_given(sub, max);
+    if (BBI_UNLIKELY(sub->is_thin && sub->thin >= THIN_POLLS)) {
+        bbi_wait_rest();
+    }
+    int rc = max <= sub->given_capacity ? 0 : bbi_given_reserve(sub, max);
     if (rc < 0) {
         return rc;
     }
+    sub->was_interrupted = false;
     bbi_loop_enter(sub);
     rc = poll_until(sub, msgs, max, timeout_ns);
     bbi_loop_leave(sub, rc == (int)max);

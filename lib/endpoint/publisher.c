@@ -103,6 +103,7 @@ open_ring(struct bb_publisher *pub, const struct bb_publisher_opts *o, struct bb
     rc = bbi_ring_join(pub->file.seg.base, pub->file.seg.bytes, &map);
     BBI_ASSERT(rc == 0); /* we just made it */
     bbi_writer_init(&pub->writer, &map);
+    bbi_clock_init(&pub->clock, (o->flags & BB_PUBLISHER_COARSE) != 0);
     bbi_audience_init(&pub->audience, &pub->ep->at, &pub->writer, pub->file.index, pub->file.key,
                       match_topic);
     pub->audience.policy = policy_of(o->policy, lane);
@@ -143,6 +144,9 @@ void
 bbi_publisher_forked(struct bb_publisher *pub)
 {
     pub->file.seg.base = NULL;
+    pub->loan = NULL;
+    pub->writer.free_seq = 0;
+    pub->writer.lim_seq = 0;
     for (uint32_t i = 0; i < BBI_SUBS; i++) {
         pub->audience.listeners[i].seg.base = NULL;
     }
@@ -181,63 +185,89 @@ bb_publisher_close(struct bb_publisher *pub)
     free(pub);
 }
 
-/* Room for a message of this topic; *out is where its own bytes begin. */
+/* ---- one message: claim, fill, commit; the short way and what it leaves out ---- */
+
 static int
-claim(struct bb_topic *topic, size_t bytes, unsigned char **out)
+flush(struct bb_publisher *pub)
 {
-    struct bb_publisher *pub = topic->pub;
-    void *p = NULL;
-    if (bbi_is_forked(pub->fork_gen)) {
-        return BB_EFORKED;
-    }
-    if (BBI_UNLIKELY(pub->loan != NULL)) {
-        return BB_EBUSY;
-    }
-    uint64_t spill = bbi_spill_bytes(topic);
-    if (BBI_UNLIKELY(bytes > pub->writer.map.max_msg)) {
-        return BB_EMSGSIZE;
-    }
+    bbi_audience_flush(&pub->audience);
+    pub->ts_is_fresh = false;
+    pub->noted = NULL;
+    return 0;
+}
+
+/* Flushes, waits or evicts until there is room, or says why there is none. */
+static int
+claim_surely(struct bb_publisher *pub, uint64_t bytes, void **out)
+{
     for (;;) {
-        int rc = bbi_writer_claim(&pub->writer, spill + bytes, &p);
-        if (BBI_LIKELY(rc == 0)) {
-            break;
-        }
+        int rc = bbi_writer_claim(&pub->writer, bytes, out);
         if (rc == BB_EBUSY) {
-            (void)bb_flush(pub);
-        } else {
-            rc = rc == BB_EAGAIN ? bbi_audience_make_room(&pub->audience, spill + bytes) : rc;
+            (void)flush(pub);
+        } else if (rc == BB_EAGAIN) {
+            rc = bbi_audience_make_room(&pub->audience, bytes);
             if (rc < 0) {
                 return rc;
             }
+        } else {
+            return rc;
         }
     }
-    if (BBI_UNLIKELY(spill != 0)) {
+}
+
+/* The long way: a child of fork, an open loan, a topic in front of the payload, no room. */
+static int
+claim_slowly(struct bb_topic *topic, size_t bytes, void **out)
+{
+    struct bb_publisher *pub = topic->pub;
+    uint32_t spill = topic->spill_bytes;
+    if (bbi_is_forked(pub->fork_gen)) {
+        return BB_EFORKED;
+    }
+    if (pub->loan != NULL) {
+        return BB_EBUSY;
+    }
+    if (bytes > pub->writer.map.max_msg) {
+        return BB_EMSGSIZE;
+    }
+    void *p;
+    int rc = claim_surely(pub, spill + bytes, &p);
+    if (rc == 0 && spill != 0) {
         uint32_t head[2] = {topic->bytes, 0};
+        pub->spill_heads += spill;
         bbi_fill_racy(p, head, sizeof(head));
         bbi_fill_racy((unsigned char *)p + sizeof(head), topic->text, topic->bytes);
     }
-    *out = (unsigned char *)p + spill;
-    return 0;
+    if (rc == 0) {
+        *out = (unsigned char *)p + spill;
+    }
+    return rc;
+}
+
+/* Room for a message of this topic; *out is where its own bytes begin.  After a fork no claim is short. */
+static inline int
+claim(struct bb_topic *topic, size_t bytes, void **out)
+{
+    struct bb_publisher *pub = topic->pub;
+    if (BBI_LIKELY(topic->spill_bytes == 0 && pub->loan == NULL)
+        && BBI_LIKELY(bbi_writer_is_free(&pub->writer, bytes))) {
+        bbi_writer_open_loan(&pub->writer, bytes, out);
+        return 0;
+    }
+    return claim_slowly(topic, bytes, out);
 }
 
 /* Somebody may have come since the last flush: look before saying that nobody wants it. */
 static void
-add_to_wake(struct bb_topic *topic)
+note_wanted(struct bb_topic *topic)
 {
     struct bbi_audience *aud = &topic->pub->audience;
-    uint64_t any = 0;
     bbi_topic_refresh(topic);
-    for (int w = 0; w < BBI_SUB_WORDS; w++) {
-        any |= topic->mask.words[w];
-        aud->wake.words[w] |= topic->mask.words[w];
-    }
-    if (any == 0 && bbi_load_relaxed(&aud->at->bus->sub_epoch.v) != aud->epoch) {
+    if (!topic->is_wanted && bbi_load_relaxed(&aud->at->bus->sub_epoch.v) != aud->epoch) {
         bbi_audience_look(aud);
         bbi_topic_refresh(topic);
-        for (int w = 0; w < BBI_SUB_WORDS; w++) {
-            aud->wake.words[w] |= topic->mask.words[w];
-        }
     }
+    bbi_audience_note(aud, &topic->mask);
 }
 
 static int64_t
@@ -246,51 +276,60 @@ wall_of(int64_t mono_ns)
     return bbi_os_wall_ns() - (bbi_os_mono_ns() - mono_ns);
 }
 
+/* The first message since a flush, or of another topic: the time once a flush, and who wants it. */
 static void
-commit(struct bb_topic *topic, size_t used, uint32_t attr, int64_t mono_ns)
+begin_topic(struct bb_publisher *pub, struct bb_topic *topic)
 {
-    struct bb_publisher *pub = topic->pub;
-    if (mono_ns != 0) {
-        pub->ts = bbi_writer_stamp(&pub->writer, mono_ns, wall_of);
-        pub->ts_is_fresh = true;
-    } else if (!pub->ts_is_fresh) { /* once a flush: the clock costs more than the message */
-        int64_t now = bbi_os_mono_ns();
+    if (!pub->ts_is_fresh) {
+        int64_t now = bbi_clock_ns(&pub->clock);
         pub->ts = bbi_writer_stamp(&pub->writer, now, wall_of);
         pub->ts_is_fresh = true;
         bbi_store_relaxed(&pub->writer.map.hdr->beat_ns, (uint64_t)now);
     }
-    add_to_wake(topic);
-    bbi_writer_commit(&pub->writer, (uint32_t)(bbi_spill_bytes(topic) + used), topic->tag, pub->ts,
-                      attr & BBI_ATTR_MASK);
-    pub->messages++;
-    pub->payload_bytes += used;
-    if ((attr & BB_MORE) == 0) {
-        (void)bb_flush(pub);
+    note_wanted(topic);
+    pub->noted = topic;
+}
+
+static inline int
+finish(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t attr)
+{
+    bbi_writer_commit_to(&pub->writer, topic->counts, topic->spill_bytes + (uint32_t)used,
+                         topic->tag, pub->ts, attr & BBI_ATTR_MASK);
+    return (attr & BB_MORE) != 0 ? 0 : flush(pub);
+}
+
+static int
+commit_first(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t attr)
+{
+    begin_topic(pub, topic);
+    return finish(pub, topic, used, attr);
+}
+
+static inline int
+commit(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t attr)
+{
+    if (BBI_LIKELY(pub->noted == topic)) {
+        return finish(pub, topic, used, attr);
     }
+    return commit_first(pub, topic, used, attr);
 }
 
 int
 bb_flush(struct bb_publisher *pub)
 {
-    if (bbi_is_forked(pub->fork_gen)) {
-        return BB_EFORKED;
-    }
-    bbi_audience_flush(&pub->audience);
-    pub->ts_is_fresh = false;
-    return 0;
+    return bbi_is_forked(pub->fork_gen) ? BB_EFORKED : flush(pub);
 }
 
 int
 bb_publish(struct bb_topic *topic, const void *data, size_t bytes, uint32_t attr)
 {
-    unsigned char *p;
+    void *p;
     int rc = claim(topic, bytes, &p);
     if (BBI_UNLIKELY(rc < 0)) {
         return rc;
     }
     bbi_fill_racy(p, data, bytes);
-    commit(topic, bytes, attr, 0);
-    return 0;
+    return commit(topic->pub, topic, bytes, attr);
 }
 
 int
@@ -329,44 +368,75 @@ bb_publish_batch(const struct bb_out *msgs, size_t count)
     return rc;
 }
 
-int
-bb_loan(struct bb_topic *topic, size_t bytes, void **data)
+/* The long way; see claim(). */
+static int
+loan_slowly(struct bb_topic *topic, size_t bytes, void **data)
 {
-    unsigned char *p;
-    int rc = claim(topic, bytes, &p);
+    int rc = claim_slowly(topic, bytes, data);
     if (rc == 0) {
         topic->pub->loan = topic;
-        *data = p;
     }
     return rc;
 }
 
 int
+bb_loan(struct bb_topic *topic, size_t bytes, void **data)
+{
+    struct bb_publisher *pub = topic->pub;
+    if (BBI_LIKELY(topic->spill_bytes == 0 && pub->loan == NULL)
+        && BBI_LIKELY(bbi_writer_is_free(&pub->writer, bytes))) {
+        bbi_writer_open_loan(&pub->writer, bytes, data);
+        pub->loan = topic;
+        return 0;
+    }
+    return loan_slowly(topic, bytes, data);
+}
+
+/* Not this topic's loan (after a fork nobody's), or more than was asked for. */
+static inline bool
+is_loan_of(const struct bb_publisher *pub, const struct bb_topic *topic, size_t used_bytes)
+{
+    return pub->loan == topic && used_bytes <= pub->writer.loan_bytes - topic->spill_bytes;
+}
+
+/* No loan to commit: why. */
+static int
+refuse_commit(const struct bb_publisher *pub)
+{
+    return bbi_is_forked(pub->fork_gen) ? BB_EFORKED : BB_EINVAL;
+}
+
+int
 bb_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr)
 {
-    return bb_commit_at(topic, used_bytes, attr, 0);
+    struct bb_publisher *pub = topic->pub;
+    if (BBI_UNLIKELY(!is_loan_of(pub, topic, used_bytes))) {
+        return refuse_commit(pub);
+    }
+    pub->loan = NULL;
+    return commit(pub, topic, used_bytes, attr);
 }
 
 int
 bb_commit_at(struct bb_topic *topic, size_t used_bytes, uint32_t attr, int64_t mono_ns)
 {
     struct bb_publisher *pub = topic->pub;
-    if (bbi_is_forked(pub->fork_gen)) {
-        return BB_EFORKED;
+    if (BBI_UNLIKELY(mono_ns < 0 || !is_loan_of(pub, topic, used_bytes))) {
+        return refuse_commit(pub);
     }
-    if (pub->loan != topic || bbi_spill_bytes(topic) + used_bytes > pub->writer.loan_bytes
-        || mono_ns < 0) {
-        return BB_EINVAL;
+    if (mono_ns != 0) {
+        pub->ts = bbi_writer_stamp(&pub->writer, mono_ns, wall_of);
+        pub->ts_is_fresh = true;
     }
     pub->loan = NULL;
-    commit(topic, used_bytes, attr, mono_ns);
-    return 0;
+    return commit(pub, topic, used_bytes, attr);
 }
 
 void
 bb_abort(struct bb_publisher *pub)
 {
-    if (!bbi_is_forked(pub->fork_gen)) {
+    if (!bbi_is_forked(pub->fork_gen) && pub->loan != NULL) {
+        pub->spill_heads -= pub->loan->spill_bytes;
         pub->loan = NULL;
         bbi_writer_abort(&pub->writer);
     }
@@ -384,13 +454,26 @@ bb_headroom(struct bb_publisher *pub)
     return bbi_is_forked(pub->fork_gen) ? 0 : bbi_audience_headroom(&pub->audience);
 }
 
+/* Of all topics; a spilled topic itself is not payload. */
+static uint64_t
+payload_bytes(const struct bb_publisher *pub)
+{
+    const struct bbi_ring_map *m = &pub->writer.map;
+    uint64_t sum = bbi_load_relaxed(&m->hdr->counters.spilled.bytes) - pub->spill_heads;
+    for (uint32_t t = 0; t < pub->writer.topics; t++) {
+        sum += bbi_load_relaxed(&m->dict[t].counts.bytes);
+    }
+    return sum;
+}
+
 void
 bb_publisher_stats(const struct bb_publisher *pub, struct bb_publisher_stats *out)
 {
-    struct bb_publisher_stats s = {
-        .size = sizeof(s), .messages = pub->messages, .payload_bytes = pub->payload_bytes};
+    struct bb_publisher_stats s = {.size = sizeof(s)};
     if (!bbi_is_forked(pub->fork_gen)) {
         const struct bbi_ring_counters *c = &pub->writer.map.hdr->counters;
+        s.messages = pub->writer.n - pub->writer.map.depth;
+        s.payload_bytes = payload_bytes(pub);
         s.flushes = bbi_load_relaxed(&c->flushes);
         s.wakes = bbi_load_relaxed(&c->wakes);
         s.blocked = bbi_load_relaxed(&c->blocked);

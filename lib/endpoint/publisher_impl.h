@@ -7,36 +7,42 @@
 
 #include "lib/endpoint/endpoint_impl.h"
 #include "shm/audience.h"
+#include "shm/clock.h"
 #include "shm/registry.h"
 
 struct bb_topic {
     struct bb_publisher *pub;
-    uint32_t tag; /* BBI_TAG_SPILL: the topic leads each payload */
+    uint32_t tag;         /* BBI_TAG_SPILL: the topic leads each payload */
+    uint32_t spill_bytes; /* that this takes; else 0 */
+    struct bbi_counts *counts;
+    struct bbi_mask mask; /* who wants it */
+    uint64_t mask_epoch;  /* of the audience when mask was made; 0: never */
+    bool is_wanted;       /* by anybody */
     uint32_t bytes;
     uint64_t hash;
-    uint64_t mask_epoch;  /* of the audience when mask was made; 0: never */
-    struct bbi_mask mask; /* who wants it */
     char text[];
 };
 
 struct bb_publisher {
+    struct bbi_writer writer;
+    struct bb_topic *loan;        /* topic of the open loan */
+    const struct bb_topic *noted; /* who wants it is noted since the last flush; its time is read */
+    struct bbi_clock clock;
+    uint32_t ts; /* of the messages since the last flush */
+    bool ts_is_fresh;
+    unsigned fork_gen;
     struct bb_endpoint *ep;
     struct bb_publisher *next;
     struct bbi_own_file file;
-    struct bbi_writer writer;
-    struct bbi_audience audience;
-    unsigned fork_gen;
-    uint32_t ts; /* of the messages since the last flush */
-    bool ts_is_fresh;
-    struct bb_topic *loan; /* topic of the open loan */
-    uint64_t messages, payload_bytes;
     struct bb_topic **topics; /* open addressing by hash; a power of two */
     uint32_t topic_slots, topic_count;
+    uint64_t spill_heads; /* bytes of topics in front of payloads, of all messages */
+    struct bbi_audience audience;
 };
 
 /*
  * bbi_publisher_forked - in a forked child: its mappings were not inherited, and their addresses may soon be
- * somebody else's; so they are forgotten, never unmapped.
+ * somebody else's; so they are forgotten, never unmapped.  No claim and no commit takes the short way again.
  */
 void bbi_publisher_forked(struct bb_publisher *pub);
 
@@ -50,10 +56,5 @@ void bbi_topic_refresh(struct bb_topic *topic);
 
 /* A topic that travels in the payload: u32 bytes, u32 zero, the bytes padded to a multiple of 8. */
 enum { BBI_SPILL_HEAD = 8 };
-static inline uint64_t
-bbi_spill_bytes(const struct bb_topic *topic)
-{
-    return topic->tag == BBI_TAG_SPILL ? BBI_SPILL_HEAD + bbi_align_up(topic->bytes, 8) : 0;
-}
 
 #endif

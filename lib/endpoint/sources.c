@@ -29,6 +29,11 @@ bbi_source_learn_tags(struct bb_subscriber *sub, struct bbi_source *src, uint32_
         }
         memset(tags + src->tag_capacity, 0, (capacity - src->tag_capacity) * sizeof(*tags));
         r->tags = tags;
+        uint64_t *now = realloc(r->now, capacity * sizeof(*now));
+        if (now == NULL) {
+            return BB_ENOMEM;
+        }
+        r->now = now;
         src->tag_capacity = capacity;
     }
     while (r->tag_count <= tag) {
@@ -38,8 +43,13 @@ bbi_source_learn_tags(struct bb_subscriber *sub, struct bbi_source *src, uint32_
         if (rc < 0) {
             return rc == BB_ENOENT ? BB_ECORRUPT : rc; /* a message names it, so it must be there */
         }
-        r->tags[r->tag_count].is_wanted = bbi_subscriber_wants(sub, topic, bytes);
-        r->tag_count++;
+        if (bytes > UINT16_MAX) {
+            return BB_ECORRUPT;
+        }
+        struct bbi_tag *t = &r->tags[r->tag_count++];
+        t->text_off = (uint32_t)(topic - r->map.text);
+        t->text_bytes = (uint16_t)bytes;
+        t->is_wanted = bbi_subscriber_wants(sub, topic, bytes);
     }
     return 0;
 }
@@ -59,11 +69,9 @@ bbi_sources_match_all(struct bb_subscriber *sub)
 {
     for (struct bbi_source *s = sub->sources; s != NULL; s = s->next) {
         for (uint32_t t = 0; t < s->reader.tag_count; t++) {
-            const char *topic;
-            uint32_t bytes;
-            if (bbi_reader_topic(&s->reader.map, t, &topic, &bytes) == 0) {
-                s->reader.tags[t].is_wanted = bbi_subscriber_wants(sub, topic, bytes);
-            }
+            struct bbi_tag *tag = &s->reader.tags[t];
+            tag->is_wanted =
+                bbi_subscriber_wants(sub, s->reader.map.text + tag->text_off, tag->text_bytes);
         }
     }
 }
@@ -117,6 +125,7 @@ free_source(struct bbi_source *src)
 {
     bbi_segment_close(&src->seg);
     free(src->reader.tags);
+    free(src->reader.now);
     free(src);
 }
 
@@ -139,11 +148,14 @@ map_source(struct bb_subscriber *sub, const char *file, struct bbi_source **out)
     }
     const struct bbi_ident *ident = src->seg.base;
     src->index = BBI_RINGS;
+    src->idle_word = BBI_NEVER_IDLE;
     src->key = ident->key;
     src->member = ident->member % BBI_MEMBERS;
     src->member_gen = ident->member_gen;
+    src->node_id = bbi_node_id(src->member, src->member_gen);
     (void)snprintf(src->node, sizeof(src->node), "%.47s", ident->name);
     bbi_reader_init(&src->reader, &map);
+    src->watch = &map.hdr->tail_seq;
     *out = src;
     return 0;
 }
@@ -382,6 +394,7 @@ bbi_source_end(struct bb_subscriber *sub, struct bbi_source *src)
         src->has_ended = true;
         sub->must_finish = true;
         src->is_drained = false; /* its last messages may have come since we looked */
+        src->idle_word = BBI_NEVER_IDLE;
     }
 }
 

@@ -131,8 +131,7 @@ bbi_subscriber_free(struct bb_subscriber *sub)
     }
     free(sub->dead_node);
     free(sub->filter_buf);
-    free(sub->given);
-    free(sub->arena);
+    bbi_given_free(sub);
     free(sub);
 }
 
@@ -264,8 +263,7 @@ bb_subscriber_close(struct bb_subscriber *sub)
     if (forked) {
         bbi_subscriber_forked(sub); /* taps are in no list that fork walks */
     } else {
-        int overwritten = 0;
-        bbi_poll_settle_given(sub, &overwritten);
+        (void)bbi_given_settle(sub);
     }
     (void)bbi_sources_drop_ended(sub, true);
     bbi_loop_close(sub);

@@ -3,8 +3,9 @@
  * lib/endpoint/subscriber_impl.h - what the files of this folder share of a subscriber.
  *
  *   subscriber.c  open, close, prefixes, statistics        sources.c  rings come, are read, go
- *   poll.c        gather messages, wait                    members.c  who joined, left, died
- *   loop.c        the descriptor for event loops
+ *   poll.c        gather messages                          visit.c    one ring
+ *   given.c       what the caller holds                    wait.c     until more comes
+ *   loop.c        the descriptor for event loops           members.c  who joined, left, died
  */
 #ifndef BUSBAR_LIB_ENDPOINT_SUBSCRIBER_IMPL_H
 #define BUSBAR_LIB_ENDPOINT_SUBSCRIBER_IMPL_H
@@ -17,23 +18,34 @@
 /* A ring that we read. */
 struct bbi_source {
     struct bbi_source *next;
-    struct bbi_segment seg;
+    /* An idle ring costs one look: its publisher has announced nothing since we came to the end. */
+    const bbi_u64 *watch; /* its tail_seq */
+    uint64_t idle_word;   /* BBI_NEVER_IDLE: the last visit did not come to the end */
+    uint32_t refs;        /* messages of the last poll that point into it */
+    uint32_t index;       /* row of bus.ctl; BBI_RINGS for a ring out of dead/ */
+    bool is_restless;     /* something is to be settled: visit it though it looks idle */
+    bool is_drained;
+    bool is_corrupt;  /* nothing more is read of it */
+    bool has_ended;   /* its publisher closed it or died: drain it, then let go */
+    bool has_joined;  /* has a cursor line */
+    uint32_t last_ts; /* of the last message; its time holds for the same ts before last_ts_until */
+    int64_t last_wall_ns;
+    uint64_t last_ts_until;
+    uint64_t node_id;
+    uint64_t delivered;
+    uint64_t lost_before;       /* to be told with the next message */
+    uint64_t unpublished_bytes; /* passed since the cursor was published */
     struct bbi_reader reader;
     struct bbi_join join;
-    uint32_t index; /* row of bus.ctl; BBI_RINGS for a ring out of dead/ */
+    struct bbi_segment seg;
     uint64_t key;
     uint32_t member, member_gen;
     uint32_t tag_capacity;
-    uint32_t refs;   /* messages of the last poll that point into it */
-    bool has_joined; /* has a cursor line */
-    bool has_ended;  /* its publisher closed it or died: drain it, then let go */
-    bool is_drained;
-    uint64_t delivered;
-    uint64_t lost_before; /* to be told with the next message */
     uint64_t evictions;
-    uint64_t unpublished_bytes; /* passed since the cursor was published */
     char node[BBI_NAME_BYTES];
 };
+
+#define BBI_NEVER_IDLE UINT64_MAX /* no tail */
 
 /* A member that we told the application of, or will. */
 struct bbi_known {
@@ -53,13 +65,10 @@ struct bbi_event {
     char name[BBI_NAME_BYTES];
 };
 
-/* One message of the last poll. */
-struct bbi_given {
-    struct bbi_source *source; /* NULL: a status */
-    uint64_t pos, seq;
-    const void *data;
-    struct bb_status status;
-    char node[BBI_NAME_BYTES];
+/* Messages of one visit that the caller holds: count of given_pos, from first on. */
+struct bbi_run {
+    struct bbi_source *source;
+    uint32_t first, count;
 };
 
 enum { BBI_HELD = 64 }; /* messages that bb_dispatch() polls at once */
@@ -90,12 +99,16 @@ struct bb_subscriber {
     bool was_busy;         /* something came since the last wait */
     bool must_retry;       /* a ring could not be mapped just then: look again soon */
     bool is_out_of_memory; /* the last poll could not copy */
+    bool must_peek;        /* the next sweep also looks for what was committed and not announced */
     bool must_finish;      /* a ring or a member ended: drop what is drained, tell who went */
     bool is_started;       /* the first discovery is over: rings are new from now on */
     char *dead_node;       /* a tap on what this node left behind; owned */
 
-    struct bbi_given *given;
-    size_t given_count, given_capacity;
+    struct bbi_run *runs; /* of the last poll */
+    uint64_t *given_pos;  /* of its messages, in their rings */
+    uint32_t run_count, given_count;
+    size_t given_capacity;        /* of both arrays */
+    struct bbi_event *told;       /* statuses of the last poll */
     struct bb_msg held[BBI_HELD]; /* polled, and not handed out since a callback stopped */
     uint32_t held_at, held_count;
     unsigned char *arena; /* copies of the last poll */
@@ -104,7 +117,9 @@ struct bb_subscriber {
     uint64_t delivered, filtered, lost, messages, evicted; /* of rings that went */
     uint64_t unreadable, wakes, rings, missed;
     int64_t kept_house_ns;
-    uint32_t polls;
+    uint32_t polls, empty_polls;
+    bool is_thin;  /* the last poll brought little */
+    uint32_t thin; /* how much of late came in small pieces */
     uint32_t ping;
 
     int epoll_fd, sock_fd, self_fd, timer_fd; /* -1 until bb_fd() */
@@ -153,10 +168,26 @@ void bbi_event_add(struct bb_subscriber *sub,
                    int64_t pid,
                    uint64_t count);
 
-/* poll.c */
+/* visit.c */
 bool bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t bytes);
-bool bbi_poll_has_news(struct bb_subscriber *sub); /* something may be readable; R5 when armed */
-void bbi_poll_settle_given(struct bb_subscriber *sub, int *overwritten);
+/* At most max messages of this ring; what else came of it is in sub->events.  Room in given_pos is there. */
+size_t bbi_source_visit(struct bb_subscriber *sub,
+                        struct bbi_source *src,
+                        struct bb_msg *msgs,
+                        size_t max);
+
+/* given.c */
+BB_MUST_USE int bbi_given_reserve(struct bb_subscriber *sub, size_t max);
+int bbi_given_settle(struct bb_subscriber *sub); /* how many views were overwritten meanwhile */
+void bbi_given_drop_told(struct bb_subscriber *sub);
+void bbi_given_free(struct bb_subscriber *sub);
+
+/* wait.c */
+bool bbi_wait_has_news(struct bb_subscriber *sub); /* something may be readable; R5 when armed */
+bool bbi_wait_glance(struct bb_subscriber *sub);   /* the same, sooner and without order */
+void bbi_wait_rest(void);                          /* about a microsecond, away from the rings */
+bool bbi_wait_looks(struct bb_subscriber *sub);    /* some glances, as the waiting mode says */
+void bbi_wait_once(struct bb_subscriber *sub, int64_t deadline); /* the caller sweeps again */
 
 /* loop.c */
 void bbi_loop_enter(struct bb_subscriber *sub);

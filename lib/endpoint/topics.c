@@ -62,6 +62,9 @@ make_topic(
         memcpy(t->text, text, bytes);
     }
     t->tag = bbi_writer_intern(&pub->writer, text, bytes, hash);
+    t->counts = bbi_writer_counts(&pub->writer, t->tag);
+    t->spill_bytes =
+        t->tag == BBI_TAG_SPILL ? BBI_SPILL_HEAD + (uint32_t)bbi_align_up(bytes, 8) : 0;
     *slot = t;
     pub->topic_count++;
     return 0;
@@ -110,6 +113,10 @@ bbi_topic_refresh(struct bb_topic *topic)
     if (topic->mask_epoch != aud->mask_epoch) {
         bbi_audience_mask(aud, topic->text, topic->bytes, &topic->mask);
         topic->mask_epoch = aud->mask_epoch;
+        topic->is_wanted = false;
+        for (int w = 0; w < BBI_SUB_WORDS; w++) {
+            topic->is_wanted = topic->is_wanted || topic->mask.words[w] != 0;
+        }
     }
 }
 
@@ -139,11 +146,7 @@ bb_topic_wanted(struct bb_topic *topic)
         return 0;
     }
     look(topic);
-    uint64_t any = 0;
-    for (int w = 0; w < BBI_SUB_WORDS; w++) {
-        any |= topic->mask.words[w];
-    }
-    return any != 0;
+    return topic->is_wanted;
 }
 
 int

@@ -16,6 +16,7 @@ static struct bbi_bus *bus;
 static struct bbi_writer writer;
 static struct bbi_reader reader;
 static struct bbi_tag tags[1];
+static uint64_t now[1];
 static bbi_u64 answered; /* messages that were read */
 static bbi_u32 is_done;
 static int until_percent;
@@ -91,7 +92,7 @@ take_all(void)
     struct bbi_item item;
     uint32_t budget = 1000;
     uint64_t n = 0;
-    while (bbi_reader_next(&reader, &item, &budget) == BBI_READ_ITEM) {
+    while (bbi_reader_next(&reader, &item, reader.cursor + budget) == BBI_READ_ITEM) {
         uint64_t v = 0;
         bbi_copy_racy(&v, item.data, 8);
         CHECK(v == reader.cursor, "%" PRIu64 " instead of %" PRIu64, v, reader.cursor);
@@ -152,6 +153,7 @@ run(const char *name, uint32_t fence, int percent)
     bbi_writer_init(&writer, &map);
     bbi_reader_init(&reader, &map);
     reader.tags = tags;
+    reader.now = now;
     bbi_store_relaxed(&answered, 0);
     bbi_store_relaxed(&is_done, 0);
     slept = lost = 0;

@@ -20,6 +20,7 @@ struct reader {
     int number;
     struct bbi_reader r;
     struct bbi_tag tags[TOPICS];
+    uint64_t now[TOPICS];
     uint64_t passed[TOPICS], laps, torn;
     unsigned char copy[PAY];
 };
@@ -156,7 +157,7 @@ read_all(void *user)
         struct bbi_item item;
         uint32_t budget = 32;
         bool done = bbi_load_seq_cst(&is_done) != 0;
-        int rc = bbi_reader_next(&rd->r, &item, &budget);
+        int rc = bbi_reader_next(&rd->r, &item, rd->r.cursor + budget);
         if (rc == BBI_READ_ITEM) {
             CHECK(item.seq > last, "%" PRIu64 " after %" PRIu64, item.seq, last);
             last = item.seq;
@@ -226,6 +227,7 @@ main(void)
         struct bbi_ring_map m = join();
         bbi_reader_init(&readers[i].r, &m);
         readers[i].r.tags = readers[i].tags;
+        readers[i].r.now = readers[i].now;
         threads[i] = stress_thread(read_all, &readers[i]);
     }
     pthread_t writer = stress_thread(write_all, &w);

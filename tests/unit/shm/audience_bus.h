@@ -26,6 +26,7 @@ struct hearer {
     struct bbi_reader reader;
     struct bbi_join join;
     struct bbi_tag tags[16];
+    uint64_t now[16];
 };
 
 /* A prefix matches byte-wise; the layer above brings the real rule. */
@@ -135,6 +136,7 @@ hearer_map(struct hearer *h, const struct talker *t)
     cr_assert_eq(bbi_ring_join(h->seg.base, h->seg.bytes, &map), 0);
     bbi_reader_init(&h->reader, &map);
     h->reader.tags = h->tags;
+    h->reader.now = h->now;
     h->join = (struct bbi_join){.bus = h->at.bus,
                                 .sub = h->sub,
                                 .ring = map.hdr,
@@ -159,7 +161,7 @@ hear(struct hearer *h, int max)
     int n = 0;
     for (; n < max; n++) {
         uint32_t budget = 1000;
-        int rc = bbi_reader_next(&h->reader, &item, &budget);
+        int rc = bbi_reader_next(&h->reader, &item, h->reader.cursor + budget);
         if (rc == BBI_READ_NONE) {
             break;
         }

@@ -26,6 +26,7 @@ struct heap_ring {
 struct heap_reader {
     struct bbi_reader r;
     struct bbi_tag tags[HEAP_TAGS];
+    uint64_t now[HEAP_TAGS];
     bool unwanted[HEAP_TAGS];
     uint64_t passed[HEAP_TAGS];
     uint64_t laps;
@@ -118,6 +119,7 @@ heap_reader_init(struct heap_reader *hr, const struct heap_ring *h)
     memset(hr, 0, sizeof(*hr));
     bbi_reader_init(&hr->r, &h->map);
     hr->r.tags = hr->tags;
+    hr->r.now = hr->now;
 }
 
 /* What a subscriber does when it hears of a tag for the first time. */
@@ -138,10 +140,10 @@ static inline int
 step(struct heap_reader *hr, struct bbi_item *item)
 {
     uint32_t budget = UINT32_MAX;
-    int rc = bbi_reader_next(&hr->r, item, &budget);
+    int rc = bbi_reader_next(&hr->r, item, hr->r.cursor + budget);
     while (rc == BBI_READ_TAG) {
         learn_tags(hr, item->tag);
-        rc = bbi_reader_next(&hr->r, item, &budget);
+        rc = bbi_reader_next(&hr->r, item, hr->r.cursor + budget);
     }
     if (rc == BB_EOVERRUN) {
         hr->laps++;

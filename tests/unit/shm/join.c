@@ -176,7 +176,7 @@ Test(join, joining_again_takes_a_new_generation_and_is_protected_again)
     cr_assert_eq(h.join.gen, 2U);
     struct bbi_item item;
     uint32_t budget = 10;
-    cr_assert_eq(bbi_reader_next(&h.reader, &item, &budget), BB_EOVERRUN);
+    cr_assert_eq(bbi_reader_next(&h.reader, &item, h.reader.cursor + budget), BB_EOVERRUN);
     int left = hear(&h, 1000);
     cr_assert_eq(h.reader.lost + (uint64_t)left, 100U);
     t.aud.policy = BBI_FAIL;

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/visit.c - one ring: take what is there, at most so much, and make messages of it.
+ *
+ * Nothing is handed out before it was checked: copies are made and then validated, views are checked again
+ * at release.  What a view needs is all in the descriptor and in what we keep of its topic, so a message
+ * costs no look at another line of the publisher's.
+ */
+#include "lib/endpoint/subscriber_impl.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    VISIT_BYTES = 64 * 1024,
+    SKIP_BUDGET = 1024, /* descriptors that a visit may skip */
+    ARENA_FIRST = 256 * 1024,
+    ALIGN = 8,
+    ARENA_SLACK = 4 * ALIGN, /* a message is copied in two parts at most, each rounded up */
+    MAX_TROUBLES = 16,       /* new topics, laps: a hostile ring could look lapped for ever */
+};
+
+bool
+bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t bytes)
+{
+    return bbi_filter_set_match(&sub->filters, topic, bytes);
+}
+
+/* ---- the arena of copies ---- */
+
+enum taken { TAKEN_GIVEN, TAKEN_SKIPPED, TAKEN_LOST, TAKEN_FULL };
+
+/* Room for all copies of one message; what was handed out already never moves. */
+static enum taken
+arena_reserve(struct bb_subscriber *sub, size_t bytes)
+{
+    size_t need = bytes + ARENA_SLACK;
+    if (sub->arena_capacity - sub->arena_used >= need) {
+        return TAKEN_GIVEN;
+    }
+    if (sub->arena_used > 0) {
+        return TAKEN_FULL;
+    }
+    size_t capacity = sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_FIRST;
+    while (capacity < need) {
+        capacity *= 2;
+    }
+    unsigned char *arena = realloc(sub->arena, capacity);
+    if (arena == NULL) {
+        sub->is_out_of_memory = true;
+        return TAKEN_FULL;
+    }
+    sub->arena = arena;
+    sub->arena_capacity = capacity;
+    return TAKEN_GIVEN;
+}
+
+/* A part of what was reserved. */
+static unsigned char *
+arena_take(struct bb_subscriber *sub, size_t bytes)
+{
+    unsigned char *p = sub->arena + sub->arena_used;
+    sub->arena_used += bbi_align_up(bytes, ALIGN);
+    BBI_ASSERT(sub->arena_used <= sub->arena_capacity);
+    return p;
+}
+
+/* ---- one message ---- */
+
+static void
+note_loss(struct bb_subscriber *sub, struct bbi_source *src, uint64_t lost)
+{
+    src->lost_before += lost;
+    bbi_event_add(sub, BB_STATUS_OVERRUN, src->node, src->node_id, 0, 0, lost);
+}
+
+static inline int64_t
+wall_ns_of(struct bbi_source *src, const struct bbi_item *item)
+{
+    if (BBI_UNLIKELY(item->ts != src->last_ts || item->seq >= src->last_ts_until)) {
+        src->last_wall_ns = bbi_reader_wall_ns(&src->reader, item->seq, item->ts);
+        src->last_ts = item->ts;
+        src->last_ts_until = bbi_reader_anchor_end(&src->reader);
+    }
+    return src->last_wall_ns;
+}
+
+/* All of a message but its topic. */
+static inline void
+fill_message(struct bbi_source *src, const struct bbi_item *item, struct bb_msg *msg)
+{
+    msg->data = item->data;
+    msg->bytes = item->bytes;
+    msg->node = src->node;
+    msg->node_id = src->node_id;
+    msg->seq = item->seq;
+    msg->wall_ns = wall_ns_of(src, item);
+    msg->lost = src->lost_before;
+    msg->attr = item->attr;
+    msg->ring = src->index;
+    msg->status = NULL;
+    src->lost_before = 0;
+}
+
+static inline void
+fill_topic(const struct bbi_source *src, const struct bbi_item *item, struct bb_msg *msg)
+{
+    const struct bbi_tag *t = &src->reader.tags[item->tag];
+    msg->topic = src->reader.map.text + t->text_off;
+    msg->topic_bytes = t->text_bytes;
+}
+
+/* The topic in front of a payload, copied; the item then holds the rest.  TAKEN_SKIPPED: not wanted. */
+static enum taken
+take_spilled_topic(struct bb_subscriber *sub,
+                   struct bbi_source *src,
+                   struct bbi_item *item,
+                   struct bb_msg *msg)
+{
+    uint32_t head[2] = {0, 0};
+    if (item->bytes >= sizeof(head)) {
+        bbi_copy_racy(head, item->data, sizeof(head));
+    }
+    uint64_t skip = sizeof(head) + bbi_align_up(head[0], 8);
+    if (head[0] > BB_TOPIC_MAX || skip > item->bytes) {
+        return bbi_reader_is_whole(&src->reader, item->pos) ? TAKEN_SKIPPED : TAKEN_LOST;
+    }
+    unsigned char *copy = arena_take(sub, head[0]);
+    bbi_copy_racy(copy, item->data + sizeof(head), head[0]);
+    if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2: before it is believed */
+        return TAKEN_LOST;
+    }
+    if (!bbi_subscriber_wants(sub, (const char *)copy, head[0])) {
+        return TAKEN_SKIPPED;
+    }
+    msg->topic = (const char *)copy;
+    msg->topic_bytes = head[0];
+    item->data += skip;
+    item->bytes -= (uint32_t)skip;
+    return TAKEN_GIVEN;
+}
+
+/* The item then holds the copy. */
+static enum taken
+take_copy(struct bb_subscriber *sub, struct bbi_source *src, struct bbi_item *item)
+{
+    unsigned char *copy = arena_take(sub, item->bytes);
+    bbi_copy_racy(copy, item->data, item->bytes);
+    if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2 */
+        return TAKEN_LOST;
+    }
+    item->data = copy;
+    return TAKEN_GIVEN;
+}
+
+/* A message that needs the arena: a copy, or one whose topic travels with it. */
+static enum taken
+take_into_arena(struct bb_subscriber *sub,
+                struct bbi_source *src,
+                struct bbi_item *item,
+                struct bb_msg *msg)
+{
+    size_t arena_used = sub->arena_used;
+    enum taken t = arena_reserve(sub, item->bytes);
+    if (t == TAKEN_GIVEN && item->tag == BBI_TAG_SPILL) {
+        t = take_spilled_topic(sub, src, item, msg);
+    } else if (t == TAKEN_GIVEN) {
+        fill_topic(src, item, msg);
+    }
+    if (t == TAKEN_GIVEN && sub->is_copying) {
+        t = take_copy(sub, src, item);
+    }
+    if (t == TAKEN_GIVEN) {
+        fill_message(src, item, msg);
+    } else {
+        sub->arena_used = arena_used;
+    }
+    return t;
+}
+
+/* ---- what is not a message ---- */
+
+static void
+look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
+{
+    uint32_t why;
+    if (!src->has_joined || !sub->is_registered || !bbi_join_evicted(&src->join, &why)) {
+        return;
+    }
+    src->evictions++;
+    sub->evicted++;
+    bbi_event_add(sub, BB_STATUS_EVICTED, src->node, src->node_id, 0, 0, src->evictions);
+    if (why == BBI_EVICT_UNMAPPED) {
+        src->join.is_reliable =
+            false; /* that publisher cannot look at our cursor: asking again is no use */
+    } else {
+        bbi_join_again(&src->join, &src->reader);
+    }
+}
+
+static void
+corrupt(struct bb_subscriber *sub, struct bbi_source *src)
+{
+    bbi_event_add(sub, BB_STATUS_CORRUPT, src->node, src->node_id, 0, 0, 0);
+    if (src->index < BBI_RINGS) {
+        sub->past_keys[src->index] = src->key;
+    }
+    sub->unreadable++;
+    bbi_source_end(sub, src); /* the others go on */
+    src->is_corrupt = true;
+    src->is_drained = true;
+}
+
+/* What next said; true when the visit goes on. */
+static bool
+after_next(struct bb_subscriber *sub, struct bbi_source *src, int rc, const struct bbi_item *item)
+{
+    switch (rc) {
+    case BBI_READ_NONE:
+        src->is_drained = true;
+        return false;
+    case BBI_READ_TAG:
+        if (bbi_source_learn_tags(sub, src, item->tag) < 0) {
+            corrupt(sub, src);
+            return false;
+        }
+        return true;
+    case BB_EOVERRUN:
+        note_loss(sub, src, item->seq);
+        return sub->events == NULL; /* told before what comes after */
+    default:
+        corrupt(sub, src);
+        return false;
+    }
+}
+
+/* The message at the cursor could not be taken, or is not wanted after all; true when the visit goes on. */
+static bool
+after_take(struct bb_subscriber *sub, struct bbi_source *src, enum taken t)
+{
+    if (t == TAKEN_SKIPPED) {
+        src->reader.filtered++;
+        bbi_reader_pass(&src->reader, BBI_TAG_SPILL);
+        return true;
+    }
+    if (t == TAKEN_LOST) {
+        note_loss(sub, src, bbi_reader_overrun(&src->reader));
+        return sub->events == NULL;
+    }
+    return false;
+}
+
+/* Nothing more to read now. */
+static void
+at_tail(struct bb_subscriber *sub, struct bbi_source *src)
+{
+    struct bbi_reader *r = &src->reader;
+    src->idle_word = r->known_tail;
+    if (!r->is_based || r->unsettled != 0) {
+        (void)bbi_source_learn_all(sub, src); /* also topics that we know of by what we lost only */
+        (void)bbi_reader_rebase(r);
+        (void)bbi_reader_settle(r, src->has_ended);
+    }
+    if (sub->is_copying || src->refs == 0) {
+        bbi_source_publish_cursor(sub, src, true);
+    }
+    src->is_restless = !r->is_based || r->unsettled != 0;
+}
+
+/* ---- the visit ---- */
+
+static void
+end_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t count, size_t bytes)
+{
+    if (count > 0) {
+        sub->runs[sub->run_count++] =
+            (struct bbi_run){.source = src, .first = sub->given_count, .count = (uint32_t)count};
+        sub->given_count += (uint32_t)count;
+        src->refs += (uint32_t)count;
+        src->delivered += count;
+        src->unpublished_bytes += bytes;
+    }
+    if (src->is_drained && !src->is_corrupt) {
+        at_tail(sub, src);
+    } else if (sub->is_copying) {
+        bbi_source_publish_cursor(sub, src, false);
+    }
+}
+
+static void
+begin_visit(struct bb_subscriber *sub, struct bbi_source *src)
+{
+    struct bbi_ring *ring = src->reader.map.hdr;
+    src->is_drained = false;
+    src->idle_word = BBI_NEVER_IDLE;
+    src->reader.known_tail = bbi_load_acquire(&ring->tail_seq); /* R5; a hint here */
+    src->reader.known_tail_pos = bbi_load_relaxed(&ring->tail_pos);
+    if (bbi_load_relaxed(&ring->anchors) != src->reader.anchor_count) {
+        src->last_ts_until = 0; /* the time of the last message says nothing about the next */
+    }
+    look_for_eviction(sub, src);
+}
+
+/*
+ * Up to where descriptors may be looked at: what was announced.  Beyond it the publisher is at work, and each
+ * look takes a line away from it; so only now and then, and when it is gone.
+ */
+static uint64_t
+end_of_visit(const struct bb_subscriber *sub, const struct bbi_source *src)
+{
+    const struct bbi_reader *r = &src->reader;
+    uint64_t most = r->cursor + SKIP_BUDGET;
+    if (sub->must_peek || src->has_ended || bbi_is_before(most, r->known_tail)) {
+        return most;
+    }
+    return bbi_is_before(r->cursor, r->known_tail) ? r->known_tail : r->cursor;
+}
+
+/* What next() or take() could not give as it is; true when the visit goes on. */
+static bool
+go_on(struct bb_subscriber *sub, struct bbi_source *src, int rc, struct bbi_item *item)
+{
+    if (rc == BBI_READ_MORE) {
+        src->is_drained = !bbi_is_before(src->reader.cursor, src->reader.known_tail);
+        return false;
+    }
+    return after_next(sub, src, rc, item);
+}
+
+size_t
+bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_msg *msgs, size_t max)
+{
+    struct bb_msg *msg = msgs;
+    uint64_t *pos = sub->given_pos + sub->given_count;
+    uint32_t troubles = 0;
+    size_t bytes = 0;
+    struct bbi_item item;
+    begin_visit(sub, src);
+    uint64_t end = end_of_visit(sub, src);
+    const struct bb_msg *full = sub->events != NULL ? msgs : msgs + max;
+    while (msg != full && bytes < VISIT_BYTES) {
+        int rc = bbi_reader_next(&src->reader, &item, end);
+        if (BBI_UNLIKELY(rc != BBI_READ_ITEM)) {
+            if (!go_on(sub, src, rc, &item) || ++troubles > MAX_TROUBLES) {
+                break;
+            }
+            end = end_of_visit(sub, src); /* a lap moved the cursor */
+            continue;
+        }
+        if (BBI_UNLIKELY(sub->is_copying || item.tag == BBI_TAG_SPILL)) {
+            enum taken t = take_into_arena(sub, src, &item, msg);
+            if (t != TAKEN_GIVEN) {
+                if (!after_take(sub, src, t)) {
+                    break;
+                }
+                continue;
+            }
+        } else {
+            fill_topic(src, &item, msg);
+            fill_message(src, &item, msg);
+        }
+        msg++;
+        *pos++ = item.pos;
+        bytes += item.bytes;
+        bbi_reader_pass(&src->reader, item.tag);
+    }
+    end_visit(sub, src, (size_t)(msg - msgs), bytes);
+    return (size_t)(msg - msgs);
+}
