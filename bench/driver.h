@@ -19,8 +19,9 @@ enum bench_wait { BENCH_SPIN, BENCH_SLEEP, BENCH_HYBRID };
 
 /* One case as all its processes see it. */
 struct bench_setup {
-    const char *dir; /* an empty directory on a tmpfs, for sockets and files; removed by the harness */
-    size_t size;     /* payload bytes; a multiple of 8 from 16 on */
+    const char
+        *dir;    /* an empty directory on a tmpfs, for sockets and files; removed by the harness */
+    size_t size; /* payload bytes; a multiple of 8 from 16 on */
     unsigned publishers, subscribers;
     unsigned batch;   /* messages from one flush to the next; 1: each by itself */
     unsigned topics;  /* distinct topics of each publisher, taken in turn; 1 for most */
@@ -33,6 +34,9 @@ struct bench_setup {
     uint32_t ring_depth; /* messages of a ring, 0: the driver's default */
     bool is_fenced;      /* busbar: order by a fence in the publisher */
     bool is_coarse;      /* busbar: time stamps from the coarse clock */
+    bool is_evicting;    /* reliable, but who does not follow is given up, not waited for */
+    bool is_shuffled;    /* topics in a random order, not in turn */
+    uint32_t dictionary; /* busbar: topics that a ring's dictionary holds; 0: all of them */
 };
 
 enum {

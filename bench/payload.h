@@ -2,7 +2,7 @@
 /*
  * bench/payload.h - what every message of every driver carries: a number, a time, and words that depend on it.
  *
- * Used by    all drivers, inlined into their loops, so that all pay the same for writing and reading.
+ * Used by    all drivers, in C and C++, inlined into their loops, so that all pay the same for writing and reading.
  * Shape      a multiple of 8 bytes, at least 16:  word 0 = publisher << 56 | number, from 0
  *                                                 word 1 = the time it was meant to be sent, ns; 0: none
  *                                                 word i = word 0 + i
@@ -47,7 +47,7 @@ struct bench_sink {
 static inline void
 bench_fill(struct bench_source *src, void *dst)
 {
-    uint64_t *w = dst;
+    uint64_t *w = (uint64_t *)dst;
     size_t words = src->size / sizeof(uint64_t);
     uint64_t word = src->word++;
     w[0] = word;
@@ -57,12 +57,18 @@ bench_fill(struct bench_source *src, void *dst)
     }
 }
 
+#ifdef __cplusplus
+extern "C" {
+#endif
 void bench_mishap(struct bench_sink *sink, uint64_t word, uint64_t expected); /* out of the way */
+#ifdef __cplusplus
+}
+#endif
 
 static inline void
 bench_take(struct bench_sink *sink, const void *msg, size_t bytes)
 {
-    const uint64_t *w = msg;
+    const uint64_t *w = (const uint64_t *)msg;
     uint64_t words = bytes / sizeof(uint64_t);
     uint64_t word = w[0], sum = 0;
     for (size_t i = 2; i < words; i++) {

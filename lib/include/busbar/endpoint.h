@@ -139,18 +139,16 @@ struct bb_publisher_opts {
     uint64_t bytes;   /* payload bytes, a power of two; 0: the lane's (8 MiB, 1 MiB, 128 KiB) */
     uint32_t flags;   /* BB_PUBLISHER_... */
     uint32_t
-        topics; /* that the ring's dictionary can hold, at most 2^20; 0: the lane's (4,096, 1,024, 64) */
-    uint64_t
-        topics_bytes; /* of all those topics together; 0: the lane's, or 64 for each of topics */
+        topics; /* the ring's dictionary holds; 0: the lane's (4,096, 1,024, 64); at most 2^20 */
+    uint64_t topics_bytes; /* of their text together; 0: the lane's, or 64 for each of topics */
     struct bb_error *error;
 };
 
 enum {
-    BB_PUBLISHER_FENCE =
-        1u << 0, /* order by a fence in this thread, not by membarrier in the sleeper */
-    BB_PUBLISHER_COARSE =
-        1u
-        << 1, /* time stamps from the kernel's tick, 1 to 4 ms apart: saves a clock read a flush */
+    /* Order by a fence in this thread, not by membarrier in the sleeper. */
+    BB_PUBLISHER_FENCE = 1u << 0,
+    /* Times from the kernel's last tick, 1 to 4 ms ago: saves reading a clock at each flush. */
+    BB_PUBLISHER_COARSE = 1u << 1,
 };
 
 /* bb_publisher_open - a ring of our own.  BB_ENOSPC names the bytes needed; BB_EFULL: 1,024 rings exist. */

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * bench/peers/busbar.c - busbar through its public API.
+ *
+ * Loan       built in the ring by the publisher, read there by the subscriber (views).
+ * Copy       published from a buffer of ours, delivered as copies.
+ * Reliable   the publisher waits for a slow subscriber; lossy: subscribers get checked copies.
+ * Topics     "bench/<publisher>/<number>"; subscribers want "bench/", or only the first ones by name.
+ */
+#include "bench/driver.h"
+
+#include <busbar/busbar.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    POLL_MAX = 64,    /* messages for each bb_poll */
+    MORE_MAX = 32,    /* messages that BB_MORE may hold back */
+    TOPIC_BYTES = 48, /* of a topic's name, at most */
+};
+static const int64_t block_ns = INT64_C(20) * 1000000000; /* longer than any repetition */
+
+struct pub {
+    struct bb_endpoint *ep;
+    struct bb_publisher *pub;
+    struct bb_topic **topics; /* in the order in which they are taken */
+    size_t topic_count, turn;
+    unsigned char *buffer; /* of copies */
+    size_t size;
+    unsigned batch;
+};
+
+struct sub {
+    struct bb_endpoint *ep;
+    struct bb_subscriber *sub;
+    struct bb_msg msgs[POLL_MAX];
+};
+
+static int
+complain(const char *what, int rc, const struct bb_error *e)
+{
+    (void)fprintf(stderr, "busbar: %s: %s\n", what,
+                  e != NULL && e->sentence[0] != '\0' ? e->sentence : bb_strerror(rc));
+    return rc;
+}
+
+static void
+describe(const struct bench_setup *s, FILE *out)
+{
+    static const char *const waits[] = {"spin", "sleep", "hybrid"};
+    (void)fprintf(out, "%s, %s, %s, %s ring", bb_version(),
+                  s->is_reliable ? s->is_evicting ? "reliable (evict)" : "reliable (block)"
+                                 : "lossy",
+                  s->is_copying || !s->is_reliable ? "copies" : "views",
+                  s->ring_bytes != 0 || s->ring_depth != 0 ? "own" : "control lane's");
+    if (s->ring_bytes != 0) {
+        (void)fprintf(out, " of %" PRIu64 " bytes", s->ring_bytes);
+    }
+    if (s->ring_depth != 0) {
+        (void)fprintf(out, " of %" PRIu32 " messages", s->ring_depth);
+    }
+    (void)fprintf(out, ", %s, waiting by %s%s, %d a poll", s->is_fenced ? "fence" : "membarrier",
+                  waits[s->wait], s->is_coarse ? ", coarse stamps" : "", POLL_MAX);
+}
+
+static int
+open_endpoint(const struct bench_setup *s,
+              const char *what,
+              unsigned index,
+              struct bb_endpoint **ep)
+{
+    char name[BB_NAME_MAX + 1];
+    struct bb_error error = {0};
+    (void)snprintf(name, sizeof(name), "%s-%u", what, index);
+    const struct bb_endpoint_opts opts = {.size = sizeof(opts),
+                                          .dir = s->dir,
+                                          .bus = "bench",
+                                          .name = name,
+                                          .timeout_ns = 5000000000,
+                                          .error = &error};
+    int rc = bb_endpoint_open(ep, &opts);
+    return rc < 0 ? complain("cannot attach", rc, &error) : 0;
+}
+
+/* ---- publisher --------------------------------------------------------------------------------- */
+
+static void
+pub_close(void *pub)
+{
+    struct pub *p = pub;
+    bb_publisher_close(p->pub);
+    bb_endpoint_close(p->ep);
+    free(p->topics);
+    free(p->buffer);
+    free(p);
+}
+
+static int
+open_publisher(const struct bench_setup *s, struct pub *p)
+{
+    struct bb_error error = {0};
+    uint32_t topics = s->dictionary != 0 ? s->dictionary : s->topics;
+    uint32_t policy = BB_POLICY_EVICT;
+    if (s->is_reliable && !s->is_evicting) {
+        policy = BB_POLICY_BLOCK_FAIL;
+    }
+    const struct bb_publisher_opts opts = {.size = sizeof(opts),
+                                           .lane = BB_LANE_CONTROL,
+                                           .policy = policy,
+                                           .block_ns = block_ns,
+                                           .depth = s->ring_depth,
+                                           .bytes = s->ring_bytes,
+                                           .flags = (s->is_fenced ? BB_PUBLISHER_FENCE : 0u)
+                                                    | (s->is_coarse ? BB_PUBLISHER_COARSE : 0u),
+                                           .topics = s->dictionary != 0 || topics > 1 ? topics : 0,
+                                           .error = &error};
+    int rc = bb_publisher_open(&p->pub, p->ep, &opts);
+    return rc < 0 ? complain("cannot open a publisher", rc, &error) : 0;
+}
+
+/* A small generator with a fixed start: every run takes the topics in the same order. */
+static void
+shuffle(struct bb_topic **topics, size_t count)
+{
+    uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
+    for (size_t i = count; i > 1; i--) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        size_t j = x % i;
+        struct bb_topic *t = topics[i - 1];
+        topics[i - 1] = topics[j];
+        topics[j] = t;
+    }
+}
+
+static int
+open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
+{
+    p->topic_count = s->topics;
+    p->topics = calloc(p->topic_count, sizeof(struct bb_topic *));
+    for (size_t i = 0; p->topics != NULL && i < p->topic_count; i++) {
+        char name[TOPIC_BYTES];
+        int bytes = snprintf(name, sizeof(name), "bench/%u/%06zu", index, i);
+        int rc = bb_topic_open(&p->topics[i], p->pub, name, (size_t)bytes);
+        if (rc < 0) {
+            return complain("cannot open a topic", rc, NULL);
+        }
+    }
+    if (p->topics != NULL && s->is_shuffled) {
+        shuffle(p->topics, p->topic_count);
+    }
+    return p->topics != NULL ? 0 : complain("cannot open topics", BB_ENOMEM, NULL);
+}
+
+static int
+pub_open(const struct bench_setup *s, void *shared, unsigned index, void **pub)
+{
+    (void)shared;
+    struct pub *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return complain("cannot open a publisher", BB_ENOMEM, NULL);
+    }
+    p->size = s->size;
+    p->batch = s->batch < MORE_MAX ? s->batch : MORE_MAX;
+    int rc = open_endpoint(s, "pub", index, &p->ep);
+    rc = rc < 0 ? rc : open_publisher(s, p);
+    rc = rc < 0 ? rc : open_topics(s, p, index);
+    if (rc == 0 && s->is_copying) {
+        p->buffer = calloc(1, s->size);
+        rc = p->buffer != NULL ? 0 : complain("cannot get a buffer", BB_ENOMEM, NULL);
+    }
+    if (rc < 0) {
+        pub_close(p);
+        return rc;
+    }
+    *pub = p;
+    return 0;
+}
+
+static inline struct bb_topic *
+next_topic(struct pub *p)
+{
+    struct bb_topic *topic = p->topics[p->turn];
+    p->turn = p->turn + 1 == p->topic_count ? 0 : p->turn + 1;
+    return topic;
+}
+
+static int
+send_loans(struct pub *p, struct bench_source *src, uint64_t count)
+{
+    unsigned open = 0; /* messages since the last flush */
+    for (uint64_t i = 0; i < count; i++) {
+        struct bb_topic *topic = next_topic(p);
+        void *room;
+        int rc = bb_loan(topic, src->size, &room);
+        if (__builtin_expect(rc < 0, 0)) {
+            return complain("cannot get a loan", rc, NULL);
+        }
+        bench_fill(src, room);
+        uint32_t more = ++open < p->batch && i + 1 < count ? BB_MORE : 0;
+        rc = bb_commit(topic, src->size, BB_RAW | more);
+        if (__builtin_expect(rc < 0, 0)) {
+            return complain("cannot commit", rc, NULL);
+        }
+        open = more != 0 ? open : 0;
+    }
+    return 0;
+}
+
+static int
+send_copies(struct pub *p, struct bench_source *src, uint64_t count)
+{
+    unsigned open = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        bench_fill(src, p->buffer);
+        uint32_t more = ++open < p->batch && i + 1 < count ? BB_MORE : 0;
+        int rc = bb_publish(next_topic(p), p->buffer, src->size, BB_RAW | more);
+        if (__builtin_expect(rc < 0, 0)) {
+            return complain("cannot publish", rc, NULL);
+        }
+        open = more != 0 ? open : 0;
+    }
+    return 0;
+}
+
+static int
+pub_send(void *pub, struct bench_source *src, uint64_t count)
+{
+    struct pub *p = pub;
+    return p->buffer != NULL ? send_copies(p, src, count) : send_loans(p, src, count);
+}
+
+/* ---- subscriber -------------------------------------------------------------------------------- */
+
+static void
+sub_close(void *sub)
+{
+    struct sub *r = sub;
+    bb_subscriber_close(r->sub);
+    bb_endpoint_close(r->ep);
+    free(r);
+}
+
+static int
+open_subscriber(const struct bench_setup *s, struct sub *r, const char *prefix)
+{
+    static const uint32_t waits[] = {BB_WAIT_SPIN, BB_WAIT_SLEEP, BB_WAIT_HYBRID};
+    struct bb_error error = {0};
+    const struct bb_subscriber_opts opts = {.size = sizeof(opts),
+                                            .flags = (s->is_reliable ? BB_SUBSCRIBER_RELIABLE : 0u)
+                                                     | (s->is_copying ? BB_SUBSCRIBER_COPIES : 0u),
+                                            .wait = waits[s->wait],
+                                            .prefixes = &prefix,
+                                            .prefix_count = prefix != NULL,
+                                            .error = &error};
+    int rc = bb_subscriber_open(&r->sub, r->ep, &opts);
+    return rc < 0 ? complain("cannot open a subscriber", rc, &error) : 0;
+}
+
+/* Some topics of each publisher, each by its name. */
+static int
+want_some(const struct bench_setup *s, struct sub *r)
+{
+    for (unsigned i = 0; i < s->publishers; i++) {
+        for (unsigned j = 0; j < s->wanted; j++) {
+            char name[TOPIC_BYTES];
+            int bytes = snprintf(name, sizeof(name), "bench/%u/%06u", i, j);
+            int rc = bb_subscribe(r->sub, name, (size_t)bytes, 0);
+            if (rc < 0) {
+                return complain("cannot subscribe", rc, NULL);
+            }
+        }
+    }
+    return 0;
+}
+
+static int
+sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
+{
+    (void)shared;
+    struct sub *r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        return complain("cannot open a subscriber", BB_ENOMEM, NULL);
+    }
+    char prefix[TOPIC_BYTES] = "bench/";
+    if (s->is_ping) {
+        (void)snprintf(prefix, sizeof(prefix), "bench/%u/", 1 - index);
+    } else if (s->wanted == 0) {
+        (void)snprintf(prefix, sizeof(prefix), "other/");
+    }
+    bool is_choosy = s->wanted > 0 && s->wanted < s->topics;
+    int rc = open_endpoint(s, "sub", index, &r->ep);
+    rc = rc < 0 ? rc : open_subscriber(s, r, is_choosy ? NULL : prefix);
+    rc = rc < 0 || !is_choosy ? rc : want_some(s, r);
+    if (rc < 0) {
+        sub_close(r);
+        return rc;
+    }
+    *sub = r;
+    return 0;
+}
+
+static int
+sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
+{
+    struct sub *r = sub;
+    int got = bb_poll(r->sub, r->msgs, POLL_MAX, timeout_ns);
+    if (__builtin_expect(got < 0, 0)) {
+        return complain("cannot poll", got, NULL);
+    }
+    for (int i = 0; i < got; i++) {
+        bench_take(sink, r->msgs[i].data, r->msgs[i].bytes);
+    }
+    return got;
+}
+
+const struct bench_driver bench_driver_busbar = {
+    .name = "busbar",
+    .can = BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_LOSE | BENCH_CAN_RELY
+           | BENCH_CAN_TOPICS | BENCH_CAN_SPIN | BENCH_CAN_SLEEP,
+    .describe = describe,
+    .pub_open = pub_open,
+    .pub_send = pub_send,
+    .pub_close = pub_close,
+    .sub_open = sub_open,
+    .sub_recv = sub_recv,
+    .sub_close = sub_close,
+};
