@@ -19,6 +19,8 @@ extern const struct cli_verb cli_verb_topic_delay;
 extern const struct cli_verb cli_verb_node_list;
 extern const struct cli_verb cli_verb_node_info;
 extern const struct cli_verb cli_verb_node_ping;
+extern const struct cli_verb cli_verb_bench;
+extern const struct cli_verb cli_verb_latency;
 extern const struct cli_verb cli_verb_gc;
 extern const struct cli_verb cli_verb_doctor;
 extern const struct cli_verb cli_verb_version;
