@@ -34,6 +34,7 @@ struct bench_setup {
     uint32_t ring_depth; /* messages of a ring, 0: the driver's default */
     bool is_fenced;      /* busbar: order by a fence in the publisher */
     bool is_coarse;      /* busbar: time stamps from the coarse clock */
+    bool is_single;      /* busbar: a loan for each message, though they go in batches */
     bool is_evicting;    /* reliable, but who does not follow is given up, not waited for */
     bool is_shuffled;    /* topics in a random order, not in turn */
     uint32_t dictionary; /* busbar: topics that a ring's dictionary holds; 0: all of them */

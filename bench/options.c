@@ -40,6 +40,7 @@ enum {
     OPT_RING_DEPTH,
     OPT_FENCE,
     OPT_COARSE,
+    OPT_SINGLE,
     OPT_WAIT,
     OPT_DATA,
     OPT_HELP,
@@ -72,6 +73,7 @@ static const struct option table[] = {
     {"ring-depth", required_argument, NULL, OPT_RING_DEPTH},
     {"fence", no_argument, NULL, OPT_FENCE},
     {"coarse", no_argument, NULL, OPT_COARSE},
+    {"single", no_argument, NULL, OPT_SINGLE},
     {"wait", required_argument, NULL, OPT_WAIT},
     {"data", required_argument, NULL, OPT_DATA},
     {"help", no_argument, NULL, OPT_HELP},
@@ -95,6 +97,7 @@ bench_options_help(FILE *out)
         "  --ring-bytes N, --ring-depth N   of busbar's and raw's rings (their defaults)\n"
         "  --fence              busbar: the publisher orders by a fence, not by membarrier\n"
         "  --coarse             busbar: time stamps from the coarse clock\n"
+        "  --single             busbar: a loan for each message, not for each batch\n"
         "  --data FILE          record-mix: a log, one JSON object a line, .gz or plain\n"
         "Who is measured, round robin\n"
         "  --peer NAME[,NAME]   `list` shows them, `all` takes all (busbar)\n"
@@ -364,6 +367,9 @@ read_switch(struct bench_options *o, int opt)
         return 0;
     case OPT_COARSE:
         o->is_coarse = true;
+        return 0;
+    case OPT_SINGLE:
+        o->is_single = true;
         return 0;
     case OPT_HELP:
         o->wants_help = true;

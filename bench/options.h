@@ -24,7 +24,7 @@ struct bench_options {
     enum bench_pinning pinning;
     int cpus[BENCH_LIST_MAX]; /* of --pin; else those that we may use */
     unsigned cpu_count;
-    bool is_lossy, is_copying, is_fenced, is_coarse, without_raw;
+    bool is_lossy, is_copying, is_fenced, is_coarse, is_single, without_raw;
     bool has_wait; /* --wait was given */
     enum bench_wait wait;
     uint64_t ring_bytes;

@@ -15,7 +15,8 @@
 
 enum {
     SLICE_NS = 10000000,
-    ROOM_LOOKS = 64,  /* pauses before a publisher that waits goes to sleep */
+    ROOM_LOOKS = 64, /* pauses before a publisher that waits goes to sleep */
+    YIELD_LOOKS = 32,
     NUDGE_SHARE = 32, /* of the ring: between two looks at a slow reader that may be asleep */
 };
 
@@ -511,7 +512,11 @@ find_room(struct bbi_audience *aud, uint64_t bytes, int looks)
         if (bbi_writer_has_room(aud->writer, bytes)) {
             return true;
         }
-        bbi_cpu_relax();
+        if ((i + 1) % YIELD_LOOKS == 0) {
+            bbi_os_yield(); /* the reader may be waiting for this core */
+        } else {
+            bbi_cpu_relax();
+        }
     }
     return false;
 }

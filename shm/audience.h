@@ -108,7 +108,11 @@ bbi_audience_asleep(const struct bbi_audience *aud)
     return asleep;
 }
 
-/* bbi_audience_flush - announce the tail, look at epochs, wake at most one sleeper.  R5. */
+/*
+ * bbi_audience_flush - announce the tail, look at epochs, wake at most one sleeper.  R5.
+ *
+ * What was noted stays: the caller says bbi_audience_forget_noted() unless it will be the same again.
+ */
 static inline void
 bbi_audience_flush(struct bbi_audience *aud)
 {
@@ -125,12 +129,15 @@ bbi_audience_flush(struct bbi_audience *aud)
     if (BBI_UNLIKELY(bbi_audience_asleep(aud) != 0)) {
         bbi_audience_wake(aud);
     }
-    for (uint32_t i = 0; i < aud->words; i++) {
-        aud->wake.words[i] = 0;
-    }
     if (BBI_UNLIKELY(w->n >= aud->nudge_seq || w->pos >= aud->nudge_pos)) {
         bbi_audience_nudge(aud);
     }
+}
+
+static inline void
+bbi_audience_forget_noted(struct bbi_audience *aud)
+{
+    aud->wake = (struct bbi_mask){{0}};
 }
 
 /*

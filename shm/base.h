@@ -28,6 +28,9 @@ _Noreturn void bbi_assert_failed(const char *file, int line, const char *conditi
 #    define BBI_DEBUG_ASSERT(cond) ((void)0)
 #endif
 
+/* Out of the short way: its callers then save no registers for it. */
+#define BBI_NOINLINE __attribute__((noinline))
+
 #define BBI_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define BBI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,6 +266,12 @@ bbi_os_futex_wake(const bbi_u32 *word, int count)
 {
     long n = futex(word, FUTEX_WAKE, (uint32_t)count, NULL);
     return n >= 0 ? (int)n : -errno;
+}
+
+void
+bbi_os_yield(void)
+{
+    (void)sched_yield();
 }
 
 int

@@ -40,6 +40,7 @@ BB_MUST_USE int bbi_os_lock_test(int fd, int64_t off);
 int bbi_os_futex_wait(const bbi_u32 *word, uint32_t expected, int64_t timeout_ns);
 int bbi_os_futex_wake(const bbi_u32 *word, int count);
 
+void bbi_os_yield(void);         /* others may have this core */
 int bbi_os_sleep_ns(int64_t ns); /* 0, or -EINTR when a signal handler ran */
 
 /*

@@ -16,8 +16,8 @@
 
 /* Tuned by measurement; one place.  Prefetch distances of reader and writer, in descriptors and bytes. */
 enum {
-    BBI_READ_AHEAD_DESCS = 16,
-    BBI_READ_AHEAD_BYTES = 1024,
+    BBI_READ_AHEAD_DESCS = 32,
+    BBI_READ_AHEAD_BYTES = 2048,
     BBI_WRITE_AHEAD_DESCS = 16,
     BBI_WRITE_AHEAD_BYTES = 1024,
     BBI_RACY_WORDS_BYTES = 64, /* copied by relaxed words up to here, by memcpy above */

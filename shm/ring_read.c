@@ -176,25 +176,40 @@ rewind_base(struct bbi_reader *r, uint64_t at)
     return 0;
 }
 
+/* Reads the counters at a moment when they speak of exactly the messages before *tail. */
+static bool
+read_base(struct bbi_reader *r, uint64_t *tail)
+{
+    *tail = bbi_reader_tail(r);
+    if (read_counters(r) != *tail - r->map.depth || *tail != bbi_reader_tail(r)) {
+        return false;
+    }
+    take_base(r);
+    return true;
+}
+
 int
 bbi_reader_base(struct bbi_reader *r)
 {
-    if (r->is_based) {
-        return 0;
+    uint64_t tail;
+    for (int i = 0; i < BASE_TRIES && !r->is_based; i++) {
+        r->is_based = read_base(r, &tail) && rewind_base(r, tail) == 0;
     }
+    return r->is_based ? 0 : BB_EAGAIN;
+}
+
+int
+bbi_reader_base_here(struct bbi_reader *r)
+{
+    uint64_t tail;
     uint32_t tries = BASE_TRIES + BASE_READS / (r->tag_count + 1);
-    for (uint32_t i = 0; i < tries; i++) {
-        uint64_t tail = bbi_reader_tail(r);
-        uint64_t sum = read_counters(r);
-        if (sum == tail - r->map.depth && tail == bbi_reader_tail(r)) {
-            take_base(r);
-            if (rewind_base(r, tail) == 0) {
-                r->is_based = true;
-                return 0;
-            }
+    for (uint32_t i = 0; i < tries && !r->is_based; i++) {
+        if (read_base(r, &tail)) {
+            r->cursor = r->start = tail;
+            r->is_based = true;
         }
     }
-    return BB_EAGAIN;
+    return r->is_based ? 0 : BB_EAGAIN;
 }
 
 int

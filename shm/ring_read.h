@@ -23,10 +23,12 @@ struct bbi_tag {
 
 struct bbi_reader {
     struct bbi_ring_map map;
-    uint64_t cursor;                     /* next message to look at */
-    uint64_t known_tail, known_tail_pos; /* announced when we last looked; hints */
-    struct bbi_tag *tags;                /* the caller's; tag_count of them are filled */
+    uint64_t cursor;      /* next message to look at */
+    uint64_t known_tail;  /* announced when we last looked; a hint */
+    uint64_t next_pos;    /* where the message at the cursor probably begins; a hint */
+    struct bbi_tag *tags; /* the caller's; tag_count of them are filled */
     uint32_t tag_count;
+    bool is_behind;     /* by more than a visit takes: what is ahead may be touched */
     bool is_based;      /* seen includes what was committed before start */
     uint64_t start;     /* where counting began */
     uint64_t filtered;  /* skipped: nobody here wants the topic */
@@ -68,6 +70,9 @@ void bbi_reader_seek(struct bbi_reader *r, enum bbi_seek how, uint64_t last);
  */
 int bbi_reader_base(struct bbi_reader *r);
 
+/* bbi_reader_base_here - the same before anything was read: cursor and start move to the tail of that moment. */
+int bbi_reader_base_here(struct bbi_reader *r);
+
 /*
  * bbi_reader_rebase - the same later, at the tail, while nothing was lost: what was counted less what was seen.
  */
@@ -88,30 +93,33 @@ bbi_reader_pass(struct bbi_reader *r, uint32_t tag)
 /* Not what is at the cursor: nothing yet, or lapped.  v: the word there; *number: as item->seq. */
 int bbi_reader_not_ready(struct bbi_reader *r, uint64_t v, uint64_t *number);
 
-/* Only what was announced: to touch what the publisher is writing costs it more than it gains us. */
+/* Something was announced: its lines may come together with the news, not one after the other. */
 static inline void
-bbi_reader_prefetch(const struct bbi_reader *r, uint64_t n, uint64_t pos)
+bbi_reader_prefetch_next(const struct bbi_reader *r)
 {
-    uint64_t ahead = n + BBI_READ_AHEAD_DESCS;
-    if (bbi_is_before(ahead, r->known_tail)) {
-        bbi_prefetch_read(&r->map.desc[ahead & r->map.desc_mask]);
-    }
-    uint64_t ahead_pos = pos + BBI_READ_AHEAD_BYTES;
-    if (bbi_is_before(ahead_pos, r->known_tail_pos)) {
-        bbi_prefetch_read(r->map.pay + (ahead_pos & r->map.pay_mask));
-    }
+    bbi_prefetch_read(&r->map.desc[r->cursor & r->map.desc_mask]);
+    bbi_prefetch_read(r->map.pay + (r->next_pos & r->map.pay_mask));
 }
 
-/* Fields of message n's descriptor, R3; false when it was replaced meanwhile. */
+/* The other fields of message n's descriptor, R3; false when it was replaced meanwhile. */
 static inline bool
 bbi_reader_load(struct bbi_desc *d, uint64_t n, struct bbi_item *item)
 {
     item->pos = bbi_load_acquire(&d->pos);
     item->bytes = bbi_load_acquire(&d->len);
-    item->tag = bbi_load_acquire(&d->tag);
     item->ts = bbi_load_acquire(&d->ts);
     item->attr = bbi_load_acquire(&d->flags) & BBI_ATTR_MASK;
     return bbi_load_relaxed(&d->seq) == n; /* R3: after the acquire loads above */
+}
+
+/* Lapped, not there yet, or replaced while it was looked at. */
+static inline int
+bbi_reader_miss(struct bbi_reader *r, uint64_t v, struct bbi_item *item)
+{
+    uint64_t number;
+    int rc = bbi_reader_not_ready(r, v, &number);
+    *item = (struct bbi_item){.seq = number};
+    return rc;
 }
 
 /*
@@ -128,20 +136,25 @@ bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint64_t end)
         struct bbi_desc *d = &m->desc[n & m->desc_mask];
         uint64_t v =
             bbi_load_acquire(&d->seq); /* R1: pairs with the release in bbi_writer_commit() */
-        if (BBI_UNLIKELY(v != n) || BBI_UNLIKELY(!bbi_reader_load(d, n, item))) {
-            uint64_t number;
-            int rc = bbi_reader_not_ready(r, v, &number);
-            *item = (struct bbi_item){.seq = number};
-            return rc;
+        if (BBI_UNLIKELY(v != n)) {
+            return bbi_reader_miss(r, v, item);
         }
-        bbi_reader_prefetch(r, n, item->pos);
-        if (BBI_LIKELY(item->tag < r->tag_count)) {
-            if (!r->tags[item->tag].is_wanted) {
-                r->filtered++;
-                bbi_reader_pass(r, item->tag);
-                continue;
+        if (r->is_behind) {
+            bbi_prefetch_read(d + BBI_READ_AHEAD_DESCS); /* beyond the last: a hint that misses */
+        }
+        item->tag = bbi_load_acquire(&d->tag); /* R3 */
+        if (BBI_LIKELY(item->tag < r->tag_count) && !r->tags[item->tag].is_wanted) {
+            if (BBI_UNLIKELY(bbi_load_relaxed(&d->seq) != n)) { /* R3 */
+                return bbi_reader_miss(r, n, item);
             }
-        } else if (item->tag != BBI_TAG_SPILL) {
+            r->filtered++;
+            bbi_reader_pass(r, item->tag);
+            continue;
+        }
+        if (BBI_UNLIKELY(!bbi_reader_load(d, n, item))) {
+            return bbi_reader_miss(r, n, item);
+        }
+        if (BBI_UNLIKELY(item->tag >= r->tag_count && item->tag != BBI_TAG_SPILL)) {
             return item->tag < m->dict_count ? BBI_READ_TAG : BB_ECORRUPT;
         }
         uint64_t off = item->pos & m->pay_mask;
@@ -149,6 +162,9 @@ bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint64_t end)
             return BB_ECORRUPT;
         }
         item->data = m->pay + off;
+        if (r->is_behind) {
+            bbi_prefetch_read(item->data + BBI_READ_AHEAD_BYTES);
+        }
         item->seq = n - m->depth + 1;
         return BBI_READ_ITEM;
     }

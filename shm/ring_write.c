@@ -12,8 +12,6 @@
 #include "shm/hook.h"
 #include <string.h>
 
-#define ANCHOR_EVERY_NS (INT64_C(1) << 36) /* 68.7 s; ts wraps after 274.9 s */
-
 void
 bbi_writer_init(struct bbi_writer *w, const struct bbi_ring_map *map)
 {
@@ -110,8 +108,8 @@ bbi_writer_intern(struct bbi_writer *w, const char *topic, size_t bytes, uint64_
     return w->topics++;
 }
 
-static void
-write_anchor(struct bbi_writer *w, int64_t mono_ns, int64_t wall_ns)
+void
+bbi_writer_anchor(struct bbi_writer *w, int64_t mono_ns, int64_t wall_ns)
 {
     const struct bbi_ring_map *m = &w->map;
     uint32_t count = bbi_load_relaxed(&m->hdr->anchors); /* our own word */
@@ -123,16 +121,5 @@ write_anchor(struct bbi_writer *w, int64_t mono_ns, int64_t wall_ns)
     BBI_HOOK("anchor:written");
     bbi_store_release(&a->seq, w->n);               /* R10: pairs with bbi_reader_wall_ns() */
     bbi_store_release(&m->hdr->anchors, count + 1); /* R10 */
-    w->anchor_mono_ns = (uint64_t)mono_ns;
-}
-
-uint32_t
-bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_of)(int64_t mono_ns))
-{
-    int64_t since = mono_ns - (int64_t)w->anchor_mono_ns;
-    if (BBI_UNLIKELY(w->anchor_mono_ns == 0 || since >= ANCHOR_EVERY_NS
-                     || since <= -ANCHOR_EVERY_NS)) {
-        write_anchor(w, mono_ns, wall_of(mono_ns));
-    }
-    return (uint32_t)((uint64_t)mono_ns >> BBI_TS_SHIFT);
+    w->anchor_mono_ns = mono_ns;
 }

@@ -23,13 +23,14 @@ struct bbi_writer {
     /* A message below both meets no cursor, no watermark, no flush that is due, no end of the ring. */
     uint64_t free_seq, free_pos;
     struct bbi_desc *slot; /* of the open loan */
-    uint32_t loan_bytes;
+    uint32_t loan_bytes;   /* of each message of the loan */
+    uint32_t loan_count;   /* messages of the loan */
     uint32_t topics;
     uint64_t claim_pos; /* our copy of the watermark */
     uint64_t lim_seq;   /* n may not reach this: the slowest reliable cursor + D */
     uint64_t lim_pos;   /* nor the end of a message exceed this */
     uint64_t flushed_seq, flushed_pos;
-    uint64_t anchor_mono_ns; /* of the last anchor */
+    int64_t anchor_mono_ns; /* of the last anchor */
     uint32_t text_used;
 };
 
@@ -54,9 +55,37 @@ bbi_writer_open_loan(struct bbi_writer *w, uint64_t bytes, void **out)
     BBI_HOOK("ring:claimed");
     w->slot = d;
     w->loan_bytes = (uint32_t)bytes;
+    w->loan_count = 1;
     *out = at;
     bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS); /* beyond the end: a hint that misses */
     bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES);
+}
+
+/*
+ * bbi_writer_open_loans - as many of count messages, each of bytes, as need no second look; the first does.
+ * They lie side by side, each at a multiple of BBI_PAYLOAD_ALIGN.  How many.
+ */
+static inline uint32_t
+bbi_writer_open_loans(struct bbi_writer *w, uint64_t bytes, uint32_t count, void *out[])
+{
+    const struct bbi_ring_map *m = &w->map;
+    uint64_t room = bbi_align_up(bytes, BBI_PAYLOAD_ALIGN);
+    uint64_t fit = room != 0 ? (w->free_pos - w->pos) / room : count;
+    uint32_t k = (uint32_t)bbi_min_u64(bbi_min_u64(count, fit), w->free_seq - w->n);
+    for (uint32_t i = 0; i < k; i++) {
+        struct bbi_desc *d = &m->desc[(w->n + i) & m->desc_mask];
+        unsigned char *at = m->pay + ((w->pos + i * room) & m->pay_mask);
+        bbi_store_relaxed(&d->seq, BBI_BUSY | (w->n + i)); /* R3 */
+        out[i] = at;
+        bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS);
+        bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES);
+    }
+    bbi_fence_release(); /* R2, R3: as in bbi_writer_open_loan() */
+    BBI_HOOK("ring:claimed_all");
+    w->slot = &m->desc[w->n & m->desc_mask];
+    w->loan_bytes = (uint32_t)bytes;
+    w->loan_count = k;
+    return k;
 }
 
 /* bbi_writer_is_free - 1 if a claim of so many bytes needs no second look. */
@@ -122,6 +151,42 @@ bbi_writer_commit_to(struct bbi_writer *w,
     w->pos += bbi_align_up(used, BBI_PAYLOAD_ALIGN);
 }
 
+/*
+ * bbi_writer_commit_all - the first count messages of a loan, in order; used NULL: as large as they were asked
+ * for.  Each is counted by itself before its seq, so that a death in between leaves what one message would.
+ */
+static inline void
+bbi_writer_commit_all(struct bbi_writer *w,
+                      struct bbi_counts *counts,
+                      const size_t *used,
+                      uint32_t count,
+                      uint32_t tag,
+                      uint32_t ts,
+                      uint32_t flags)
+{
+    const struct bbi_ring_map *m = &w->map;
+    uint64_t room = bbi_align_up(w->loan_bytes, BBI_PAYLOAD_ALIGN);
+    uint64_t messages = bbi_load_relaxed(&counts->messages); /* our own word */
+    uint64_t n = w->n, pos = w->pos, bytes = 0;
+    for (uint32_t i = 0; i < count; i++, n++, pos += room) {
+        struct bbi_desc *d = &m->desc[n & m->desc_mask];
+        uint32_t len = used != NULL ? (uint32_t)used[i] : w->loan_bytes;
+        bbi_store_relaxed(&d->pos, pos); /* relaxed: seq publishes them all */
+        bbi_store_relaxed(&d->len, len);
+        bbi_store_relaxed(&d->tag, tag);
+        bbi_store_relaxed(&d->ts, ts);
+        bbi_store_relaxed(&d->flags, flags);
+        bbi_store_relaxed(&counts->messages, messages + i + 1);
+        bytes += len;
+        BBI_HOOK("ring:counted_one");
+        bbi_store_release(&d->seq, n); /* R1 */
+        BBI_HOOK("ring:committed_one");
+    }
+    bbi_own_add(&counts->bytes, bytes); /* a statistic: a death loses at most one batch of it */
+    w->n = n;
+    w->pos = pos;
+}
+
 /* bbi_writer_commit - publish the first used bytes of the loan.  Release, R1. */
 static inline void
 bbi_writer_commit(struct bbi_writer *w, uint32_t used, uint32_t tag, uint32_t ts, uint32_t flags)
@@ -180,11 +245,29 @@ bbi_writer_flush(struct bbi_writer *w)
  */
 uint32_t bbi_writer_intern(struct bbi_writer *w, const char *topic, size_t bytes, uint64_t hash);
 
+/* bbi_writer_anchor - writes down that message n was published at mono_ns = wall_ns.  Release, R10. */
+void bbi_writer_anchor(struct bbi_writer *w, int64_t mono_ns, int64_t wall_ns);
+
+/* 1 if the last anchor is too far from mono_ns for the 32 bits of ts; ts wraps after 274.9 s. */
+static inline bool
+bbi_writer_needs_anchor(const struct bbi_writer *w, int64_t mono_ns)
+{
+    const int64_t far_ns = INT64_C(1) << 36; /* 68.7 s */
+    return (uint64_t)(mono_ns - w->anchor_mono_ns + far_ns - 1) >= (uint64_t)(2 * far_ns - 1)
+           || w->anchor_mono_ns == 0;
+}
+
 /*
  * bbi_writer_stamp - the ts of a message that is published at mono_ns, writing an anchor when the last one
- * is too far off for 32 bits.  The wall time of mono_ns is asked for only then.  Release, R10.
+ * is too far off for 32 bits.  The wall time of mono_ns is asked for only then.
  */
-uint32_t
-bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_of)(int64_t mono_ns));
+static inline uint32_t
+bbi_writer_stamp(struct bbi_writer *w, int64_t mono_ns, int64_t (*wall_of)(int64_t mono_ns))
+{
+    if (BBI_UNLIKELY(bbi_writer_needs_anchor(w, mono_ns))) {
+        bbi_writer_anchor(w, mono_ns, wall_of(mono_ns));
+    }
+    return (uint32_t)((uint64_t)mono_ns >> BBI_TS_SHIFT);
+}
 
 #endif

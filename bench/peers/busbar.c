@@ -16,6 +16,7 @@
 
 enum {
     POLL_MAX = 64,    /* messages for each bb_poll */
+    LOANS_MAX = 32,   /* for each bb_loan_batch */
     MORE_MAX = 32,    /* messages that BB_MORE may hold back */
     TOPIC_BYTES = 48, /* of a topic's name, at most */
 };
@@ -29,6 +30,7 @@ struct pub {
     unsigned char *buffer; /* of copies */
     size_t size;
     unsigned batch;
+    bool is_single; /* a loan for each message */
 };
 
 struct sub {
@@ -59,6 +61,9 @@ describe(const struct bench_setup *s, FILE *out)
     }
     if (s->ring_depth != 0) {
         (void)fprintf(out, " of %" PRIu32 " messages", s->ring_depth);
+    }
+    if (!s->is_copying && s->batch > 1) {
+        (void)fputs(s->is_single || s->topics > 1 ? ", a loan a message" : ", a loan a batch", out);
     }
     (void)fprintf(out, ", %s, waiting by %s%s, %d a poll", s->is_fenced ? "fence" : "membarrier",
                   waits[s->wait], s->is_coarse ? ", coarse stamps" : "", POLL_MAX);
@@ -138,6 +143,7 @@ shuffle(struct bb_topic **topics, size_t count)
 static int
 open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
 {
+    p->is_single = s->is_single;
     p->topic_count = s->topics;
     p->topics = calloc(p->topic_count, sizeof(struct bb_topic *));
     for (size_t i = 0; p->topics != NULL && i < p->topic_count; i++) {
@@ -209,6 +215,34 @@ send_loans(struct pub *p, struct bench_source *src, uint64_t count)
     return 0;
 }
 
+/* One topic: a batch is one loan, one commit, one flush. */
+static int
+send_loan_batches(struct pub *p, struct bench_source *src, uint64_t count)
+{
+    struct bb_topic *topic = p->topics[0];
+    void *room[LOANS_MAX];
+    size_t left = p->batch; /* until the next flush */
+    while (count > 0) {
+        size_t want = left < count ? left : count;
+        int got = bb_loan_batch(topic, src->size, want < LOANS_MAX ? want : LOANS_MAX, room);
+        if (__builtin_expect(got < 0, 0)) {
+            return complain("cannot get a loan", got, NULL);
+        }
+        for (int i = 0; i < got; i++) {
+            bench_fill(src, room[i]);
+        }
+        count -= (size_t)got;
+        left -= (size_t)got;
+        bool is_last = left == 0 || count == 0;
+        int rc = bb_commit_batch(topic, NULL, (size_t)got, is_last ? BB_RAW : BB_RAW | BB_MORE);
+        if (__builtin_expect(rc < 0, 0)) {
+            return complain("cannot commit", rc, NULL);
+        }
+        left = left == 0 ? p->batch : left;
+    }
+    return 0;
+}
+
 static int
 send_copies(struct pub *p, struct bench_source *src, uint64_t count)
 {
@@ -229,7 +263,11 @@ static int
 pub_send(void *pub, struct bench_source *src, uint64_t count)
 {
     struct pub *p = pub;
-    return p->buffer != NULL ? send_copies(p, src, count) : send_loans(p, src, count);
+    if (p->buffer != NULL) {
+        return send_copies(p, src, count);
+    }
+    return p->topic_count == 1 && p->batch > 1 && !p->is_single ? send_loan_batches(p, src, count)
+                                                                : send_loans(p, src, count);
 }
 
 /* ---- subscriber -------------------------------------------------------------------------------- */

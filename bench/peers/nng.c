@@ -6,8 +6,9 @@
  *            nng-pubsub  each publisher listens on a PUB, each subscriber has a SUB that dials all of them;
  *                        the topic is an 8-byte prefix of the message
  *            ping        one PAIR (version 1) for each direction, or PUB and SUB as above
- * Receiving  several nng_aio at once, as its manual advises for throughput; with nng_recvmsg() every message
- *            costs two changes of thread.  A socket serves its aios in the order in which they were started.
+ * Receiving  a PULL has no queue: with nng_recvmsg() every message costs two changes of thread.  So several
+ *            nng_aio wait at once, as the manual advises; the socket serves them in the order of their start.
+ *            SUB and PAIR have a queue, which nng_recvmsg() empties quicker than aios do.
  * Late ones  a PUSH queues before it is connected; a PUB waits with its first message until it has as many
  *            pipes as there are subscribers.  So nobody has to be open first.
  * The end    nng_close() drops what it queues, and a reader whose peer hangs up drops what is left in the
@@ -36,14 +37,14 @@ enum {
     TOPIC_BYTES = 8,
     QUEUE_MESSAGES = 8192,           /* the most that nng allows */
     QUEUE_BYTES = 256 * 1024 * 1024, /* large messages: a shorter queue, to stay within this */
-    SLOTS = 64,                      /* receives under way at a time */
+    SLOTS = 64,                      /* receives under way at a time; describe() says it */
     TAKE_MOST = 256,                 /* messages in one sub_recv */
     RECONNECT_MS = 2,
 };
 static const int64_t connect_ns = 10000000000, look_ns = 200000, hybrid_spin_ns = 50000;
 /* A publisher gives up when nothing was heard for so long; lossy: what is missing then was dropped. */
 static const int64_t linger_ns = 5000000000, lossy_linger_ns = 300000000;
-static const int64_t ns_per_s = 1000000000;
+static const int64_t ns_per_ms = 1000000, ns_per_s = 1000000000;
 
 /* What one subscriber has heard; written by it, read by publishers that close. */
 struct heard {
@@ -82,6 +83,7 @@ struct pub {
     uint64_t sent_next;  /* one more than the number of the last message that somebody wants */
 };
 
+/* One receive under way. */
 struct slot {
     nng_aio *aio;
     sem_t done; /* posted by nng's thread when the aio has a message or an error */
@@ -94,7 +96,9 @@ struct sub {
     unsigned index;
     bool is_pubsub, is_open;
     nng_socket socket;
+    int timeout_ms; /* of the socket, as last set */
     size_t head_bytes;
+    bool has_slots;    /* PULL */
     unsigned slot_idx; /* the one that completes next */
     struct slot slots[SLOTS];
     unsigned char *copy; /* for copies, and for payloads that are not 8-aligned */
@@ -124,16 +128,16 @@ queue_of(const struct bench_setup *s)
 static void
 describe(const struct bench_setup *s, FILE *out, bool is_pubsub)
 {
-    const char *sockets = is_pubsub    ? "pub0/sub0, lossy, 8-byte topic prefix"
-                          : s->is_ping ? "a pair1 for each direction"
-                                       : "push0/pull0, a socket for each subscriber";
-    (void)fprintf(out,
-                  "nng %s ipc://, %s, SENDBUF/RECVBUF %d, %d aios receive at once, %s, waits by %s",
-                  nng_version(), sockets, queue_of(s), SLOTS,
+    const char *sockets = is_pubsub ? "pub0/sub0, lossy, 8-byte topic prefix"
+                          : s->is_ping
+                              ? "a pair1 for each direction"
+                              : "push0/pull0, a socket for each subscriber, 64 aios receive";
+    (void)fprintf(out, "nng %s ipc://, %s, SENDBUF/RECVBUF %d, %s, waits by %s", nng_version(),
+                  sockets, queue_of(s),
                   s->is_copying ? "copied into and out of nng_msg" : "nng_msg filled in place",
-                  s->wait == BENCH_SLEEP  ? "a semaphore"
+                  s->wait == BENCH_SLEEP  ? "sleeping at once"
                   : s->wait == BENCH_SPIN ? "polling and sched_yield"
-                                          : "polling for 50 us, then a semaphore");
+                                          : "polling for 50 us, then sleeping");
 }
 
 static void
@@ -599,7 +603,7 @@ open_sub_socket(struct sub *sub)
                != 0) {
         return rc;
     }
-    return start_slots(sub);
+    return sub->has_slots ? start_slots(sub) : 0;
 }
 
 static int
@@ -613,6 +617,7 @@ sub_open(const struct bench_setup *s, void *shared, unsigned index, void **out, 
     sub->shared = shared;
     sub->index = index;
     sub->is_pubsub = is_pubsub;
+    sub->has_slots = !is_pubsub && !s->is_ping;
     sub->copy = malloc(s->size);
     int rc = sub->copy == NULL ? NNG_ENOMEM : open_sub_socket(sub);
     if (rc != 0) {
@@ -636,42 +641,68 @@ sub_open_pubsub(const struct bench_setup *s, void *shared, unsigned index, void 
     return sub_open(s, shared, index, out, true);
 }
 
-/* Waits for the slot whose turn it is; says whether it is done. */
-static bool
-await_slot(struct sub *sub, int64_t timeout_ns)
+/* From the slot whose turn it is, waiting for it so long: 0, NNG_EAGAIN or another of nng's codes. */
+static int
+receive_slot(struct sub *sub, int64_t sleep_ns, nng_msg **msg)
 {
-    sem_t *done = &sub->slots[sub->slot_idx].done;
-    if (sem_trywait(done) == 0) {
-        return true;
+    struct slot *slot = &sub->slots[sub->slot_idx];
+    int64_t until = bench_now_ns() + sleep_ns;
+    struct timespec t = {.tv_sec = until / ns_per_s, .tv_nsec = until % ns_per_s};
+    if (sem_trywait(&slot->done) < 0
+        && (sleep_ns == 0 || sem_clockwait(&slot->done, CLOCK_MONOTONIC, &t) < 0)) {
+        return NNG_EAGAIN;
     }
-    int64_t since = bench_now_ns(), deadline = since + timeout_ns;
-    for (int64_t now = since; now < deadline; now = bench_now_ns()) {
+    int rc = nng_aio_result(slot->aio);
+    if (rc == 0) {
+        *msg = nng_aio_get_msg(slot->aio);
+        nng_recv_aio(sub->socket, slot->aio);
+        sub->slot_idx = (sub->slot_idx + 1) % SLOTS;
+    }
+    return rc;
+}
+
+/* The same from the socket's queue. */
+static int
+receive_queued(struct sub *sub, int64_t sleep_ns, nng_msg **msg)
+{
+    int timeout_ms = (int)((sleep_ns + ns_per_ms - 1) / ns_per_ms);
+    if (sleep_ns > 0 && timeout_ms != sub->timeout_ms) {
+        sub->timeout_ms = timeout_ms;
+        nng_socket_set_ms(sub->socket, NNG_OPT_RECVTIMEO, timeout_ms);
+    }
+    int rc = nng_recvmsg(sub->socket, msg, sleep_ns > 0 ? 0 : NNG_FLAG_NONBLOCK);
+    return rc == NNG_ETIMEDOUT ? NNG_EAGAIN : rc;
+}
+
+/* The same, waiting as the case wants it. */
+static int
+receive(struct sub *sub, int64_t timeout_ns, nng_msg **msg)
+{
+    int64_t since = 0, sleep_ns = 0;
+    for (;;) {
+        int rc =
+            sub->has_slots ? receive_slot(sub, sleep_ns, msg) : receive_queued(sub, sleep_ns, msg);
+        if (rc != NNG_EAGAIN || timeout_ns <= 0) {
+            return rc;
+        }
+        int64_t now = bench_now_ns();
+        since = since == 0 ? now : since;
+        if (now - since >= timeout_ns) {
+            return rc;
+        }
         if (sub->setup.wait == BENCH_SPIN
             || (sub->setup.wait == BENCH_HYBRID && now - since < hybrid_spin_ns)) {
             sched_yield(); /* on few cores nng's threads would starve otherwise */
-            if (sem_trywait(done) == 0) {
-                return true;
-            }
-            continue;
-        }
-        struct timespec t = {.tv_sec = deadline / ns_per_s, .tv_nsec = deadline % ns_per_s};
-        if (sem_clockwait(done, CLOCK_MONOTONIC, &t) == 0) {
-            return true;
+        } else {
+            sleep_ns = since + timeout_ns - now;
         }
     }
-    return false;
 }
 
-/* The slot whose turn it is is done: takes its message and starts it again. */
+/* Takes msg over. */
 static int
-take_slot(struct sub *sub, struct bench_sink *sink)
+take_message(struct sub *sub, struct bench_sink *sink, nng_msg *msg)
 {
-    struct slot *slot = &sub->slots[sub->slot_idx];
-    int rc = nng_aio_result(slot->aio);
-    if (rc != 0) {
-        return complain(sub->is_pubsub, "receiving", rc);
-    }
-    nng_msg *msg = nng_aio_get_msg(slot->aio);
     size_t bytes = nng_msg_len(msg);
     if (bytes != sub->head_bytes + sub->setup.size) {
         (void)fprintf(stderr, "%s: subscriber %u: a message of %zu bytes\n",
@@ -685,8 +716,6 @@ take_slot(struct sub *sub, struct bench_sink *sink)
     }
     bench_take(sink, payload, sub->setup.size);
     nng_msg_free(msg);
-    nng_recv_aio(sub->socket, slot->aio);
-    sub->slot_idx = (sub->slot_idx + 1) % SLOTS;
     return 0;
 }
 
@@ -695,12 +724,16 @@ sub_recv(void *handle, struct bench_sink *sink, int64_t timeout_ns)
 {
     struct sub *sub = handle;
     int taken = 0;
-    while (taken < TAKE_MOST && await_slot(sub, taken == 0 ? timeout_ns : 0)) {
-        int rc = take_slot(sub, sink);
+    for (; taken < TAKE_MOST; taken++) {
+        nng_msg *msg;
+        int rc = receive(sub, taken == 0 ? timeout_ns : 0, &msg);
+        if (rc == NNG_EAGAIN) {
+            break;
+        }
+        rc = rc != 0 ? complain(sub->is_pubsub, "receiving", rc) : take_message(sub, sink, msg);
         if (rc < 0) {
             return rc;
         }
-        taken++;
     }
     if (taken > 0) {
         struct heard *h = &sub->shared->heard[sub->index];

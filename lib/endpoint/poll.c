@@ -16,9 +16,11 @@ enum {
     VISIT_MSGS = 64, /* of one ring, before the others have their turn */
     VISIT_MSGS_FEW = 256,
     HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
-    THIN_MSGS = 32, /* fewer of a poll, in so many polls: the reader is ahead of its publishers */
-    THIN_POLLS = 4,
-    PEEK_POLLS = 8, /* and for what was committed, but not announced */
+    THIN_MSGS = 48,    /* of a poll: fewer, and the reader is ahead of its publishers */
+    REST_FROM = 4,     /* polls in a row before it rests */
+    REST_MOST = 12,    /* steps of REST_PAUSES, from REST_FROM on: about 5 us */
+    REST_PAUSES = 32,  /* about half a microsecond */
+    PEEK_POLLS = 8,    /* and for what was committed, but not announced */
 };
 
 /* ---- statuses ---- */
@@ -165,18 +167,20 @@ discover(struct bb_subscriber *sub)
 /* ---- poll ---- */
 
 /*
- * A reader that is faster than its publisher gets one or two messages a poll, and each look takes a line away
- * that is being written: both then go at the speed of the lines.  So when a stream comes in small pieces and
- * without a pause, it is let grow for a moment.
+ * A reader that is faster than its publisher gets a few messages a poll, and each look takes a line away that
+ * is being written: both then go at the speed of the lines.  So when a stream comes in small pieces it is let
+ * grow before the next look: longer as long as they stay small, and no longer when nothing came.
  */
 static inline void
 note_pace(struct bb_subscriber *sub, size_t n, size_t max)
 {
-    sub->is_thin = n < THIN_MSGS && n < max;
+    bool is_thin = n < THIN_MSGS && n < max;
     if (n == 0) {
-        sub->thin -= sub->thin > 0;
-    } else if (sub->is_thin) {
-        sub->thin += sub->thin < 2 * THIN_POLLS;
+        sub->rest /= 4;
+    } else if (is_thin) {
+        sub->rest += sub->rest < REST_MOST;
+    } else {
+        sub->rest -= sub->rest > REST_FROM;
     }
 }
 
@@ -273,8 +277,8 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
         return hand_out_held(sub, msgs, max);
     }
     begin_poll(sub);
-    if (BBI_UNLIKELY(sub->is_thin && sub->thin >= THIN_POLLS)) {
-        bbi_wait_rest();
+    if (BBI_UNLIKELY(sub->rest > REST_FROM)) {
+        bbi_wait_rest(REST_PAUSES * (sub->rest - REST_FROM));
     }
     int rc = max <= sub->given_capacity ? 0 : bbi_given_reserve(sub, max);
     if (rc < 0) {

@@ -187,12 +187,18 @@ bb_publisher_close(struct bb_publisher *pub)
 
 /* ---- one message: claim, fill, commit; the short way and what it leaves out ---- */
 
-static int
+/* A stream of one topic notes once who wants it, as long as the audience stays the same. */
+static BBI_NOINLINE int
 flush(struct bb_publisher *pub)
 {
-    bbi_audience_flush(&pub->audience);
-    pub->ts_is_fresh = false;
-    pub->noted = NULL;
+    struct bbi_audience *aud = &pub->audience;
+    bbi_audience_flush(aud);
+    pub->ts_state = BBI_TS_STALE;
+    if (BBI_UNLIKELY(pub->noted_others || aud->mask_epoch != pub->noted_epoch)) {
+        bbi_audience_forget_noted(aud);
+        pub->noted = NULL;
+        pub->noted_others = false;
+    }
     return 0;
 }
 
@@ -257,37 +263,33 @@ claim(struct bb_topic *topic, size_t bytes, void **out)
     return claim_slowly(topic, bytes, out);
 }
 
-/* Somebody may have come since the last flush: look before saying that nobody wants it. */
-static void
-note_wanted(struct bb_topic *topic)
-{
-    struct bbi_audience *aud = &topic->pub->audience;
-    bbi_topic_refresh(topic);
-    if (!topic->is_wanted && bbi_load_relaxed(&aud->at->bus->sub_epoch.v) != aud->epoch) {
-        bbi_audience_look(aud);
-        bbi_topic_refresh(topic);
-    }
-    bbi_audience_note(aud, &topic->mask);
-}
-
 static int64_t
 wall_of(int64_t mono_ns)
 {
     return bbi_os_wall_ns() - (bbi_os_mono_ns() - mono_ns);
 }
 
-/* The first message since a flush, or of another topic: the time once a flush, and who wants it. */
+/* Who wants this topic is to be woken at the flush; who came since the last one, the flush itself finds. */
 static void
-begin_topic(struct bb_publisher *pub, struct bb_topic *topic)
+note_wanted(struct bb_publisher *pub, struct bb_topic *topic)
 {
-    if (!pub->ts_is_fresh) {
-        int64_t now = bbi_clock_ns(&pub->clock);
-        pub->ts = bbi_writer_stamp(&pub->writer, now, wall_of);
-        pub->ts_is_fresh = true;
-        bbi_store_relaxed(&pub->writer.map.hdr->beat_ns, (uint64_t)now);
-    }
-    note_wanted(topic);
+    bbi_topic_refresh(topic);
+    bbi_audience_note(&pub->audience, &topic->mask);
+    pub->noted_others = pub->noted_others || pub->noted != NULL;
     pub->noted = topic;
+    pub->noted_epoch = pub->audience.mask_epoch;
+}
+
+/* Once a flush: a clock costs more than a message.  What nobody wants now has the time of the last tick. */
+static inline void
+read_clock(struct bb_publisher *pub, const struct bb_topic *topic)
+{
+    int64_t now = topic->is_wanted ? bbi_clock_ns(&pub->clock) : bbi_os_coarse_ns();
+    now = now > pub->last_ns ? now : pub->last_ns;
+    pub->last_ns = now;
+    pub->ts = bbi_writer_stamp(&pub->writer, now, wall_of);
+    pub->ts_state = topic->is_wanted ? BBI_TS_FRESH : BBI_TS_TICK;
+    bbi_store_relaxed(&pub->writer.map.hdr->beat_ns, (uint64_t)now);
 }
 
 static inline int
@@ -298,7 +300,19 @@ finish(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t a
     return (attr & BB_MORE) != 0 ? 0 : flush(pub);
 }
 
-static int
+/* Before the first message since a flush, or of another topic. */
+static BBI_NOINLINE void
+begin_topic(struct bb_publisher *pub, struct bb_topic *topic)
+{
+    if (pub->noted != topic) {
+        note_wanted(pub, topic);
+    }
+    if (pub->ts_state < (topic->is_wanted ? BBI_TS_FRESH : BBI_TS_TICK)) {
+        read_clock(pub, topic);
+    }
+}
+
+static BBI_NOINLINE int
 commit_first(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t attr)
 {
     begin_topic(pub, topic);
@@ -308,7 +322,7 @@ commit_first(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint
 static inline int
 commit(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t attr)
 {
-    if (BBI_LIKELY(pub->noted == topic)) {
+    if (BBI_LIKELY(pub->noted == topic && pub->ts_state != BBI_TS_STALE)) {
         return finish(pub, topic, used, attr);
     }
     return commit_first(pub, topic, used, attr);
@@ -426,10 +440,58 @@ bb_commit_at(struct bb_topic *topic, size_t used_bytes, uint32_t attr, int64_t m
     }
     if (mono_ns != 0) {
         pub->ts = bbi_writer_stamp(&pub->writer, mono_ns, wall_of);
-        pub->ts_is_fresh = true;
+        pub->ts_state = BBI_TS_FRESH; /* as the caller says: it may replay an old capture */
     }
     pub->loan = NULL;
     return commit(pub, topic, used_bytes, attr);
+}
+
+int
+bb_loan_batch(struct bb_topic *topic, size_t bytes, size_t count, void *data[])
+{
+    struct bb_publisher *pub = topic->pub;
+    if (count == 0) {
+        return BB_EINVAL;
+    }
+    if (BBI_UNLIKELY(topic->spill_bytes != 0 || pub->loan != NULL)
+        || BBI_UNLIKELY(!bbi_writer_is_free(&pub->writer, bytes))) {
+        int rc = loan_slowly(topic, bytes, &data[0]); /* made room, if it could */
+        if (rc < 0 || topic->spill_bytes != 0 || !bbi_writer_is_free(&pub->writer, bytes)) {
+            return rc < 0 ? rc : 1;
+        }
+    }
+    pub->loan = topic;
+    return (int)bbi_writer_open_loans(&pub->writer, bytes,
+                                      (uint32_t)bbi_min_u64(count, BBI_BATCH_MSGS), data);
+}
+
+static bool
+fits_loan(const struct bb_topic *topic, const size_t *used_bytes, size_t count)
+{
+    const struct bb_publisher *pub = topic->pub;
+    bool fits = pub->loan == topic && count > 0 && count <= pub->writer.loan_count;
+    for (size_t i = 0; fits && used_bytes != NULL && i < count; i++) {
+        fits = used_bytes[i] <= pub->writer.loan_bytes - topic->spill_bytes;
+    }
+    return fits;
+}
+
+int
+bb_commit_batch(struct bb_topic *topic, const size_t *used_bytes, size_t count, uint32_t attr)
+{
+    struct bb_publisher *pub = topic->pub;
+    if (BBI_UNLIKELY(!fits_loan(topic, used_bytes, count))) {
+        return refuse_commit(pub);
+    }
+    if (topic->spill_bytes != 0) { /* one message, and its topic before it */
+        size_t whole = pub->writer.loan_bytes - topic->spill_bytes;
+        return bb_commit(topic, used_bytes != NULL ? used_bytes[0] : whole, attr);
+    }
+    pub->loan = NULL;
+    begin_topic(pub, topic);
+    bbi_writer_commit_all(&pub->writer, topic->counts, used_bytes, (uint32_t)count, topic->tag,
+                          pub->ts, attr & BBI_ATTR_MASK);
+    return (attr & BB_MORE) != 0 ? 0 : flush(pub);
 }
 
 void

@@ -23,13 +23,19 @@ struct bb_topic {
     char text[];
 };
 
+/* How good the time of the messages since the last flush is. */
+enum bbi_ts_state { BBI_TS_STALE, BBI_TS_TICK, BBI_TS_FRESH };
+
 struct bb_publisher {
     struct bbi_writer writer;
     struct bb_topic *loan;        /* topic of the open loan */
-    const struct bb_topic *noted; /* who wants it is noted since the last flush; its time is read */
+    const struct bb_topic *noted; /* who wants it is noted, and nobody else unless noted_others */
+    uint64_t noted_epoch;         /* of the audience when it was */
+    bool noted_others;
     struct bbi_clock clock;
     uint32_t ts; /* of the messages since the last flush */
-    bool ts_is_fresh;
+    enum bbi_ts_state ts_state;
+    int64_t last_ns; /* no message is older than the one before, whatever clock it had */
     unsigned fork_gen;
     struct bb_endpoint *ep;
     struct bb_publisher *next;

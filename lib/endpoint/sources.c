@@ -7,12 +7,17 @@
  */
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/debris.h"
+#include "shm/os.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CURSOR_SHARE = 16 /* the cursor is published each sixteenth of the ring */ };
+enum {
+    CURSOR_SHARE = 16, /* the cursor is published each sixteenth of the ring */
+    BASE_WAITS = 5,
+    BASE_WAIT_NS = 1000000,
+};
 
 /* ---- topics of a ring ---- */
 
@@ -160,19 +165,6 @@ map_source(struct bb_subscriber *sub, const char *file, struct bbi_source **out)
     return 0;
 }
 
-static void
-add_source(struct bb_subscriber *sub, struct bbi_source *src)
-{
-    (void)bbi_source_learn_all(sub, src); /* what fails here shows again at the first message */
-    (void)bbi_reader_base(&src->reader);
-    struct bbi_source **end = &sub->sources;
-    while (*end != NULL) {
-        end = &(*end)->next;
-    }
-    *end = src; /* in the order of coming */
-    sub->rings++;
-}
-
 static enum bbi_seek
 first_seek(const struct bb_subscriber *sub)
 {
@@ -180,6 +172,34 @@ first_seek(const struct bb_subscriber *sub)
            : sub->start == BB_START_OLDEST ? BBI_SEEK_OLDEST
            : sub->start == BB_START_LAST   ? BBI_SEEK_LAST
                                            : BBI_SEEK_NOW;
+}
+
+/* What each topic had counted when we began.  A publisher put aside between counting and committing is waited for. */
+static void
+take_base(struct bb_subscriber *sub, struct bbi_source *src)
+{
+    bool is_from_now = first_seek(sub) == BBI_SEEK_NOW && !src->has_ended
+                       && (sub->flags & BB_SUBSCRIBER_RELIABLE) == 0;
+    if (!is_from_now) {
+        (void)bbi_reader_base(&src->reader);
+        return;
+    }
+    for (int i = 0; bbi_reader_base_here(&src->reader) != 0 && i < BASE_WAITS; i++) {
+        (void)bbi_os_sleep_ns(BASE_WAIT_NS);
+    }
+}
+
+static void
+add_source(struct bb_subscriber *sub, struct bbi_source *src)
+{
+    (void)bbi_source_learn_all(sub, src); /* what fails here shows again at the first message */
+    take_base(sub, src);
+    struct bbi_source **end = &sub->sources;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = src; /* in the order of coming */
+    sub->rings++;
 }
 
 static uint32_t

@@ -118,8 +118,7 @@ struct bb_subscriber {
     uint64_t unreadable, wakes, rings, missed;
     int64_t kept_house_ns;
     uint32_t polls, empty_polls;
-    bool is_thin;  /* the last poll brought little */
-    uint32_t thin; /* how much of late came in small pieces */
+    uint32_t rest; /* how long the next poll waits before its first look; see note_pace() */
     uint32_t ping;
 
     int epoll_fd, sock_fd, self_fd, timer_fd; /* -1 until bb_fd() */
@@ -185,8 +184,8 @@ void bbi_given_free(struct bb_subscriber *sub);
 /* wait.c */
 bool bbi_wait_has_news(struct bb_subscriber *sub); /* something may be readable; R5 when armed */
 bool bbi_wait_glance(struct bb_subscriber *sub);   /* the same, sooner and without order */
-void bbi_wait_rest(void);                          /* about a microsecond, away from the rings */
-bool bbi_wait_looks(struct bb_subscriber *sub);    /* some glances, as the waiting mode says */
+void bbi_wait_rest(uint32_t pauses);
+bool bbi_wait_looks(struct bb_subscriber *sub); /* some glances, as the waiting mode says */
 void bbi_wait_once(struct bb_subscriber *sub, int64_t deadline); /* the caller sweeps again */
 
 /* loop.c */

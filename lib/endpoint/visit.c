@@ -269,7 +269,11 @@ at_tail(struct bb_subscriber *sub, struct bbi_source *src)
 /* ---- the visit ---- */
 
 static void
-end_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t count, size_t bytes)
+end_visit(struct bb_subscriber *sub,
+          struct bbi_source *src,
+          const struct bb_msg *msgs,
+          size_t count,
+          size_t bytes)
 {
     if (count > 0) {
         sub->runs[sub->run_count++] =
@@ -278,6 +282,9 @@ end_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t count, size_
         src->refs += (uint32_t)count;
         src->delivered += count;
         src->unpublished_bytes += bytes;
+        src->reader.next_pos =
+            sub->given_pos[sub->given_count - 1]
+            + bbi_align_up(msgs[count - 1].bytes, BBI_PAYLOAD_ALIGN); /* a guess */
     }
     if (src->is_drained && !src->is_corrupt) {
         at_tail(sub, src);
@@ -287,13 +294,15 @@ end_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t count, size_
 }
 
 static void
-begin_visit(struct bb_subscriber *sub, struct bbi_source *src)
+begin_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t max)
 {
     struct bbi_ring *ring = src->reader.map.hdr;
     src->is_drained = false;
     src->idle_word = BBI_NEVER_IDLE;
+    bbi_reader_prefetch_next(&src->reader);
     src->reader.known_tail = bbi_load_acquire(&ring->tail_seq); /* R5; a hint here */
-    src->reader.known_tail_pos = bbi_load_relaxed(&ring->tail_pos);
+    src->reader.is_behind =
+        bbi_is_before(src->reader.cursor + max + BBI_READ_AHEAD_DESCS, src->reader.known_tail);
     if (bbi_load_relaxed(&ring->anchors) != src->reader.anchor_count) {
         src->last_ts_until = 0; /* the time of the last message says nothing about the next */
     }
@@ -334,7 +343,7 @@ bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_ms
     uint32_t troubles = 0;
     size_t bytes = 0;
     struct bbi_item item;
-    begin_visit(sub, src);
+    begin_visit(sub, src, max);
     uint64_t end = end_of_visit(sub, src);
     const struct bb_msg *full = sub->events != NULL ? msgs : msgs + max;
     while (msg != full && bytes < VISIT_BYTES) {
@@ -363,6 +372,6 @@ bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_ms
         bytes += item.bytes;
         bbi_reader_pass(&src->reader, item.tag);
     }
-    end_visit(sub, src, (size_t)(msg - msgs), bytes);
+    end_visit(sub, src, msgs, (size_t)(msg - msgs), bytes);
     return (size_t)(msg - msgs);
 }

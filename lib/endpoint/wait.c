@@ -7,7 +7,7 @@
 
 enum {
     SPIN_NS = 20000,
-    SPIN_LOOKS = 16, /* between two looks at the clock */
+    SPIN_LOOKS = 32, /* between two looks at the clock */
     BRIEF_SLEEP_NS = 1000000,
     REST_PAUSES = 32,
 };
@@ -67,9 +67,9 @@ bbi_wait_glance(struct bb_subscriber *sub)
 }
 
 void
-bbi_wait_rest(void)
+bbi_wait_rest(uint32_t pauses)
 {
-    for (int i = 0; i < REST_PAUSES; i++) {
+    for (uint32_t i = 0; i < pauses; i++) {
         bbi_cpu_relax();
     }
 }
@@ -84,7 +84,7 @@ glance_often(struct bb_subscriber *sub, int looks)
             return true;
         }
         if (rests) {
-            bbi_wait_rest();
+            bbi_wait_rest(REST_PAUSES);
         }
     }
     return false;
@@ -104,6 +104,10 @@ spin(struct bb_subscriber *sub, int64_t until_ns)
     do {
         if (glance_often(sub, SPIN_LOOKS)) {
             return true;
+        }
+        if (sub->wait_mode
+            == BB_WAIT_SPIN) { /* more spinners than cores: one has what we wait for */
+            bbi_os_yield();
         }
     } while (bbi_os_mono_ns() < until_ns);
     return false;

@@ -235,6 +235,25 @@ play_publish(struct bbt_side *side)
     bb_endpoint_close(ep);
 }
 
+/* The same in batches of one loan and one commit. */
+static void
+play_batch(struct bbt_side *side)
+{
+    const struct bb_publisher_opts o = {.depth = 1024, .bytes = 256 * 1024};
+    struct bb_endpoint *ep = bbt_endpoint(side, "victim", 0);
+    struct bb_publisher *pub = bbt_publisher(side, ep, &o);
+    struct bb_topic *topic = bbt_topic(side, pub, WRITER_VICTIM);
+    for (uint64_t seq = 1; seq <= VICTIM_MSGS;) {
+        uint32_t left = (uint32_t)(VICTIM_MSGS + 1 - seq);
+        int n = bbt_send_batch(topic, WRITER_VICTIM, seq, left < 5 ? left : 5, MAX_MSG,
+                               seq % 3 == 0 ? 0 : BB_MORE);
+        BBT_CHECK(side, n > 0, "messages from %llu: %d", (unsigned long long)seq, n);
+        seq += n > 0 ? (uint64_t)n : 1;
+    }
+    bb_publisher_close(pub);
+    bb_endpoint_close(ep);
+}
+
 /* The slow reader holds the ring: wait for it, or evict it. */
 static void
 play_held(struct bbt_side *side, uint32_t policy, uint32_t depth)
@@ -428,6 +447,8 @@ play(struct bbt_side *side, const void *arg)
     }
     if (is_scene("publish") || is_scene("start")) {
         play_publish(side);
+    } else if (is_scene("batch")) {
+        play_batch(side);
     } else if (is_scene("blocked")) {
         play_held(side, BB_POLICY_BLOCK_FAIL, 64);
     } else if (is_scene("evict")) {

@@ -481,6 +481,25 @@ bbt_send(struct bb_topic *topic, uint32_t writer, uint64_t seq, size_t max, uint
 }
 
 int
+bbt_send_batch(struct bb_topic *topic,
+               uint32_t writer,
+               uint64_t seq,
+               uint32_t count,
+               size_t max,
+               uint32_t attr)
+{
+    void *p[8];
+    size_t used[8];
+    int n = bb_loan_batch(topic, max, count < 8 ? count : 8, p);
+    for (int i = 0; i < n; i++) {
+        used[i] = bbt_payload_len(writer, seq + (uint64_t)i, max);
+        bbt_payload_fill(p[i], used[i], writer, seq + (uint64_t)i);
+    }
+    int rc = n < 0 ? n : bb_commit_batch(topic, used, (size_t)n, attr);
+    return rc < 0 ? rc : n;
+}
+
+int
 bbt_take(struct bbt_side *side, struct bb_subscriber *sub, int64_t timeout_ns)
 {
     struct bb_msg msgs[64];
@@ -516,7 +535,7 @@ static int hook_signal;
 static void
 on_hook(const char *name)
 {
-    if (strcmp(name, "ring:committed") == 0) {
+    if (strcmp(name, "ring:committed") == 0 || strcmp(name, "ring:committed_one") == 0) {
         (void)bbi_fetch_add_seq_cst(&hook_side->committed, 1);
     }
     if (hook_left != 0 && strcmp(name, hook_name) == 0 && --hook_left == 0) {

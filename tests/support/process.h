@@ -120,6 +120,13 @@ struct bb_subscriber *bbt_subscriber_from(struct bbt_side *side,
 struct bb_topic *bbt_topic(struct bbt_side *side, struct bb_publisher *pub, uint32_t writer);
 /* bbt_send - publishes message seq of this writer, at most max bytes.  The status of bb_publish(). */
 int bbt_send(struct bb_topic *topic, uint32_t writer, uint64_t seq, size_t max, uint32_t attr);
+/* bbt_send_batch - messages seq to seq + count - 1, at most 8, as one loan and one commit.  How many went, or a status. */
+int bbt_send_batch(struct bb_topic *topic,
+                   uint32_t writer,
+                   uint64_t seq,
+                   uint32_t count,
+                   size_t max,
+                   uint32_t attr);
 /* bbt_take - polls once and checks what came.  How many. */
 int bbt_take(struct bbt_side *side, struct bb_subscriber *sub, int64_t timeout_ns);
 /* bbt_balance - messages = delivered + filtered + lost; leaves the statistics in side->stats. */

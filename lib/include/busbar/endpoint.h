@@ -209,6 +209,22 @@ BB_MUST_USE BB_API int
 bb_commit_at(struct bb_topic *topic, size_t used_bytes, uint32_t attr, int64_t mono_ns);
 BB_API void bb_abort(struct bb_publisher *pub);
 
+/*
+ * bb_loan_batch - room for several messages of one topic at once, each of bytes bytes: at the rates of a
+ * capture thread the calls for single messages are what costs most.
+ *
+ * Owner     data[0 .. n - 1] are the caller's until bb_commit_batch() or bb_abort().
+ * Returns   n, from 1 to count: the ring's end or a flush that is due makes it fewer; or as bb_publish().
+ */
+BB_MUST_USE BB_API int
+bb_loan_batch(struct bb_topic *topic, size_t bytes, size_t count, void *data[]);
+/*
+ * bb_commit_batch - publish the first count of them, used_bytes[i] of each (NULL: all bytes); flushes unless
+ * BB_MORE.  What is not committed was never published.
+ */
+BB_MUST_USE BB_API int
+bb_commit_batch(struct bb_topic *topic, const size_t *used_bytes, size_t count, uint32_t attr);
+
 /* bb_flush - make known all that was published with BB_MORE; wakes at most one sleeper itself. */
 BB_API int bb_flush(struct bb_publisher *pub);
 

@@ -74,6 +74,8 @@ say_more(struct talker *t, size_t bytes)
         }
         if (rc == BB_EBUSY) {
             bbi_audience_flush(&t->aud);
+            bbi_audience_forget_noted(&t->aud);
+            bbi_audience_forget_noted(&t->aud);
         } else {
             rc = rc == BB_EAGAIN ? bbi_audience_make_room(&t->aud, bytes) : rc;
             if (rc < 0) {
@@ -92,6 +94,7 @@ say(struct talker *t, size_t bytes)
 {
     int rc = say_more(t, bytes);
     bbi_audience_flush(&t->aud);
+    bbi_audience_forget_noted(&t->aud);
     return rc;
 }
 

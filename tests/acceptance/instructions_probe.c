@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/acceptance/instructions_probe.c - messages go from a publisher to a subscriber of another endpoint
+ * of this process; instructions.sh counts what publish_batches() and poll_batches() execute.
+ *
+ * Usage: instructions_probe loan|copy|skip MESSAGES (a multiple of 1,024)
+ *   loan   bb_loan, bb_commit; the subscriber gets views
+ *   copy   bb_publish; the subscriber gets copies
+ *   skip   bb_publish of a topic that the subscriber does not want
+ * 64 bytes, reliable, eight at a time on both sides; a ring's worth never lies unread.  The payload is
+ * neither built nor looked at here: what is counted is the library, and the loops of this file.
+ */
+#include <busbar/busbar.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BYTES = 64, BATCH = 8, CHUNK = 1024 };
+
+struct bus {
+    struct bb_endpoint *writer, *reader;
+    struct bb_publisher *pub;
+    struct bb_subscriber *sub;
+    struct bb_topic *topic;
+};
+
+/* Callgrind reports these by name. */
+int publish_batches(struct bus *bus, int with_loan);
+long poll_batches(struct bus *bus);
+
+static unsigned char payload[BYTES];
+
+static uint32_t
+attr_of(int i)
+{
+    return (uint32_t)BB_RAW | ((i + 1) % BATCH != 0 ? (uint32_t)BB_MORE : 0);
+}
+
+__attribute__((noinline)) int
+publish_batches(struct bus *bus, int with_loan)
+{
+    int rc = 0;
+    for (int i = 0; i < CHUNK && rc == 0; i++) {
+        if (with_loan) {
+            void *loan;
+            rc = bb_loan(bus->topic, BYTES, &loan);
+            rc = rc < 0 ? rc : bb_commit(bus->topic, BYTES, attr_of(i));
+        } else {
+            rc = bb_publish(bus->topic, payload, BYTES, attr_of(i));
+        }
+    }
+    return rc;
+}
+
+__attribute__((noinline)) long
+poll_batches(struct bus *bus)
+{
+    struct bb_msg msgs[BATCH];
+    long total = 0;
+    int n;
+    while ((n = bb_poll(bus->sub, msgs, BATCH, 0)) > 0) {
+        total += n;
+    }
+    return n < 0 ? n : total;
+}
+
+static int
+open_bus(struct bus *bus, const char *mode)
+{
+    const struct bb_endpoint_opts writer = {.size = sizeof(writer), .name = "writer"};
+    const struct bb_endpoint_opts reader = {.size = sizeof(reader), .name = "reader"};
+    const struct bb_publisher_opts po = {.size = sizeof(po), .policy = BB_POLICY_FAIL};
+    const char *prefix = strcmp(mode, "skip") == 0 ? "other" : "zeek";
+    const uint32_t copies = strcmp(mode, "copy") == 0 ? BB_SUBSCRIBER_COPIES : 0;
+    const struct bb_subscriber_opts so = {.size = sizeof(so),
+                                          .flags = BB_SUBSCRIBER_RELIABLE | copies,
+                                          .wait = BB_WAIT_SPIN,
+                                          .prefixes = &prefix,
+                                          .prefix_count = 1};
+    int rc = bb_endpoint_open(&bus->writer, &writer);
+    rc = rc < 0 ? rc : bb_endpoint_open(&bus->reader, &reader);
+    rc = rc < 0 ? rc : bb_publisher_open(&bus->pub, bus->writer, &po);
+    rc = rc < 0 ? rc : bb_topic_open(&bus->topic, bus->pub, "zeek/dns", 8);
+    return rc < 0 ? rc : bb_subscriber_open(&bus->sub, bus->reader, &so);
+}
+
+static int
+fail(const char *what, int rc)
+{
+    (void)fprintf(stderr, "instructions_probe: %s: %s\n", what, rc < 0 ? bb_strerror(rc) : "?");
+    return 1;
+}
+
+/* All that was sent arrived, or all of it was passed over. */
+static int
+check_counts(const struct bus *bus, const char *mode, long sent, long got)
+{
+    struct bb_subscriber_stats s = {.size = sizeof(s)};
+    long skipped = strcmp(mode, "skip") == 0 ? sent : 0;
+    bb_subscriber_stats(bus->sub, &s);
+    if (got != sent - skipped || s.filtered != (uint64_t)skipped || s.lost != 0) {
+        return fail("messages are missing", 0);
+    }
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    struct bus bus = {0};
+    if (argc != 3) {
+        return 2;
+    }
+    int with_loan = strcmp(argv[1], "loan") == 0;
+    long count = strtol(argv[2], NULL, 10), sent = 0, got = 0;
+    int rc = open_bus(&bus, argv[1]);
+    if (rc < 0) {
+        return fail("cannot attach", rc);
+    }
+    for (; sent < count; sent += CHUNK) {
+        rc = publish_batches(&bus, with_loan);
+        long n = rc < 0 ? rc : poll_batches(&bus);
+        if (n < 0) {
+            return fail("a message did not go", (int)n);
+        }
+        got += n;
+    }
+    rc = check_counts(&bus, argv[1], sent, got);
+    bb_endpoint_close(bus.reader);
+    bb_endpoint_close(bus.writer);
+    return rc;
+}

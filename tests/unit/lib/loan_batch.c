@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Goal    bb_loan_batch() and bb_commit_batch(): what is committed arrives in order, the rest never was.
+ * Method  One process, two endpoints; a small ring, so that its end and a flush that is due are met.
+ */
+#include "tests/unit/shm/bus_dir.h"
+#include <busbar/endpoint.h>
+
+enum { DEPTH = 64, BYTES = 4096 };
+
+TestSuite(loan_batch, .init = bus_dir_make, .fini = bus_dir_remove, .timeout = 60);
+
+static struct bb_endpoint *
+endpoint_new(const char *name)
+{
+    struct bb_endpoint *ep = NULL;
+    const struct bb_endpoint_opts o = {.size = sizeof(o), .dir = bus_dir, .bus = "b", .name = name};
+    cr_assert_eq(bb_endpoint_open(&ep, &o), 0);
+    return ep;
+}
+
+struct pair {
+    struct bb_endpoint *a, *p;
+    struct bb_subscriber *sub;
+    struct bb_publisher *pub;
+    struct bb_topic *topic;
+};
+
+static void
+pair_open(struct pair *x, uint32_t topics)
+{
+    const char *const all[] = {""};
+    const struct bb_subscriber_opts so = {
+        .size = sizeof(so), .flags = BB_SUBSCRIBER_RELIABLE, .prefixes = all, .prefix_count = 1};
+    const struct bb_publisher_opts po = {.size = sizeof(po),
+                                         .policy = BB_POLICY_FAIL,
+                                         .depth = DEPTH,
+                                         .bytes = BYTES,
+                                         .topics = topics};
+    x->a = endpoint_new("a");
+    x->p = endpoint_new("p");
+    cr_assert_eq(bb_subscriber_open(&x->sub, x->a, &so), 0);
+    cr_assert_eq(bb_publisher_open(&x->pub, x->p, &po), 0);
+    cr_assert_eq(bb_topic_open(&x->topic, x->pub, "first", 5), 0);
+    cr_assert_eq(bb_topic_open(&x->topic, x->pub, "topic", 5), 0);
+}
+
+static void
+pair_close(struct pair *x)
+{
+    bb_endpoint_close(x->a);
+    bb_endpoint_close(x->p);
+}
+
+/* Takes all that is there; each holds its number, and they come in order. */
+static uint64_t
+take_all(struct pair *x, uint64_t first)
+{
+    struct bb_msg msgs[16];
+    int n;
+    while ((n = bb_poll(x->sub, msgs, 16, 0)) > 0) {
+        for (int i = 0; i < n; i++) {
+            cr_assert_eq(*(const uint64_t *)msgs[i].data, first++);
+            cr_assert_eq(msgs[i].lost, 0U);
+        }
+    }
+    (void)bb_release(x->sub);
+    return first;
+}
+
+Test(loan_batch, what_is_committed_arrives_in_order_over_many_laps)
+{
+    struct pair x;
+    uint64_t sent = 0, seen = 0;
+    pair_open(&x, 0);
+    while (sent < 1000) {
+        void *data[8];
+        size_t used[8];
+        int n = bb_loan_batch(x.topic, 40, 8, data);
+        cr_assert(n >= 1 && n <= 8, "%d after %llu", n, (unsigned long long)sent);
+        for (int i = 0; i < n; i++) {
+            *(uint64_t *)data[i] = sent + (uint64_t)i;
+            used[i] = 8 + (size_t)i % 3 * 16;
+        }
+        size_t count = sent % 3 == 0 ? 1 : (size_t)n; /* now and then only the first */
+        cr_assert_eq(bb_commit_batch(x.topic, used, count, BB_RAW), 0);
+        sent += count;
+        seen = take_all(&x, seen);
+        cr_assert_eq(seen, sent);
+    }
+    pair_close(&x);
+}
+
+Test(loan_batch, a_topic_that_travels_with_its_messages_goes_one_by_one)
+{
+    struct pair x;
+    void *data[4];
+    pair_open(&x, 1); /* the dictionary holds the first topic only */
+    cr_assert_eq(bb_loan_batch(x.topic, 8, 4, data), 1);
+    *(uint64_t *)data[0] = 0;
+    cr_assert_eq(bb_commit_batch(x.topic, NULL, 1, BB_RAW), 0);
+    cr_assert_eq(take_all(&x, 0), 1U);
+    pair_close(&x);
+}
+
+Test(loan_batch, what_makes_no_sense_is_refused)
+{
+    struct pair x;
+    void *data[4], *one;
+    const size_t large[] = {8, 9};
+    pair_open(&x, 0);
+    cr_assert_eq(bb_loan_batch(x.topic, 8, 0, data), BB_EINVAL);
+    cr_assert_eq(bb_loan_batch(x.topic, BYTES, 4, data), BB_EMSGSIZE);
+    cr_assert_eq(bb_commit_batch(x.topic, NULL, 1, BB_RAW), BB_EINVAL, "nothing on loan");
+    cr_assert_eq(bb_loan_batch(x.topic, 8, 2, data), 2);
+    cr_assert_eq(bb_loan_batch(x.topic, 8, 2, data), BB_EBUSY);
+    cr_assert_eq(bb_loan(x.topic, 8, &one), BB_EBUSY);
+    cr_assert_eq(bb_commit_batch(x.topic, NULL, 3, BB_RAW), BB_EINVAL, "more than were lent");
+    cr_assert_eq(bb_commit_batch(x.topic, large, 2, BB_RAW), BB_EINVAL, "larger than was lent");
+    bb_abort(x.pub);
+    cr_assert_eq(take_all(&x, 0), 0U);
+    cr_assert_eq(bb_loan(x.topic, 8, &one), 0, "the slots are free again");
+    bb_abort(x.pub);
+    pair_close(&x);
+}
+
+Test(loan_batch, a_reliable_reader_in_the_way_is_not_overrun)
+{
+    struct pair x;
+    uint64_t sent = 0;
+    int rc;
+    pair_open(&x, 0);
+    for (;;) {
+        void *data[8];
+        rc = bb_loan_batch(x.topic, 32, 8, data);
+        if (rc < 0) {
+            break;
+        }
+        for (int i = 0; i < rc; i++) {
+            *(uint64_t *)data[i] = sent++;
+        }
+        cr_assert_eq(bb_commit_batch(x.topic, NULL, (size_t)rc, BB_RAW), 0);
+    }
+    cr_assert_eq(rc, BB_EAGAIN);
+    cr_assert_eq(sent, (uint64_t)DEPTH);
+    cr_assert_eq(take_all(&x, 0), sent);
+    pair_close(&x);
+}
