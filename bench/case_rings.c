@@ -97,19 +97,6 @@ take_all(struct bench_stage *st, void *sub, struct bench_sink *sink, uint64_t co
     return st->driver->sub_recv(sub, sink, 0) < 0 ? -1 : 0;
 }
 
-/* The first turn is the reader's: what is left of the hellos. */
-static int
-take_hellos(struct bench_stage *st, void *sub, struct bench_sink *sink)
-{
-    int got = 1;
-    bench_await_phase(st, BENCH_WARM);
-    for (int64_t until = bench_now_ns() + settle_ns; got >= 0 && bench_now_ns() < until;) {
-        got = st->driver->sub_recv(sub, sink, fill_wait_ns);
-    }
-    end_turn(st);
-    return got;
-}
-
 static int
 look_idle(struct bench_stage *st, void *sub, struct bench_sink *sink, double *ns)
 {
@@ -128,6 +115,25 @@ look_idle(struct bench_stage *st, void *sub, struct bench_sink *sink, double *ns
     return 0;
 }
 
+/*
+ * The first turn is the reader's: what is left of the hellos; then, while all rings are there and nobody
+ * writes, what looking at them costs.  At the end they are being closed.
+ */
+static int
+take_hellos(struct bench_stage *st, void *sub, struct bench_sink *sink, double *idle_ns)
+{
+    int got = 1;
+    bench_await_phase(st, BENCH_WARM);
+    for (int64_t until = bench_now_ns() + settle_ns; got >= 0 && bench_now_ns() < until;) {
+        got = st->driver->sub_recv(sub, sink, fill_wait_ns);
+    }
+    if (got >= 0 && look_idle(st, sub, sink, idle_ns) < 0) {
+        got = -1;
+    }
+    end_turn(st);
+    return got;
+}
+
 static int
 play_reader(struct bench_stage *st, struct bench_actor *self)
 {
@@ -137,7 +143,7 @@ play_reader(struct bench_stage *st, struct bench_actor *self)
     if (bench_sub_open(st, self, &sub, &sink) < 0) {
         return 1;
     }
-    if (take_hellos(st, sub, &sink) < 0) {
+    if (take_hellos(st, sub, &sink, &self->extra[0]) < 0) {
         return 1;
     }
     while (bench_phase(st) < BENCH_DRAIN && await_turn(st, 1) == 0) {
@@ -152,14 +158,6 @@ play_reader(struct bench_stage *st, struct bench_actor *self)
             self->messages += each;
         }
         end_turn(st);
-    }
-    for (int64_t until = bench_now_ns() + settle_ns; bench_now_ns() < until;) {
-        if (st->driver->sub_recv(sub, &sink, fill_wait_ns) < 0) {
-            return 1;
-        }
-    }
-    if (look_idle(st, sub, &sink, &self->extra[0]) < 0) {
-        return 1;
     }
     return bench_sub_close(st, self, sub, &sink);
 }

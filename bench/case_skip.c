@@ -35,12 +35,19 @@ fill(struct bench_stage *st, void *pub, struct bench_source *src)
     return rc;
 }
 
+/* From one wanted message to the next. */
+static uint64_t
+stride_of(const struct bench_stage *st)
+{
+    return st->setup.wanted == st->setup.topics ? 1 : TOPICS;
+}
+
 /* Goes on until the last wanted one of what was sent. */
 static int
 go_over(struct bench_stage *st, void *sub, struct bench_sink *sink)
 {
     uint64_t sent = atomic_load_explicit(&st->sent[0], memory_order_acquire);
-    uint64_t last = (sent - 1) / TOPICS * TOPICS;
+    uint64_t last = (sent - 1) / stride_of(st) * stride_of(st);
     int64_t deadline = 0;
     while (sink->next[0] <= last) {
         int got = st->driver->sub_recv(sub, sink, recv_ns);
@@ -162,8 +169,10 @@ play_both(struct bench_stage *st, struct bench_actor *self)
 
 /* ---- case -------------------------------------------------------------------------------------- */
 
-static void
-cast_cold(const struct bench_plan *plan, const struct bench_options *o, struct bench_stage *st)
+void
+bench_cast_turns(const struct bench_plan *plan,
+                 const struct bench_options *o,
+                 struct bench_stage *st)
 {
     (void)plan;
     (void)bench_stage_cast(st, "publisher", play_publisher, 0, 1, bench_cpu(o, 0));
@@ -178,8 +187,10 @@ cast_warm(const struct bench_plan *plan, const struct bench_options *o, struct b
     a->hears = true;
 }
 
-static void
-gather(const struct bench_plan *plan, const struct bench_stage *st, struct bench_sample *out)
+void
+bench_gather_turns(const struct bench_plan *plan,
+                   const struct bench_stage *st,
+                   struct bench_sample *out)
 {
     bench_gather_stream(plan, st, out);
     out->extra[0] = out->rate > 0 ? 1e9 / out->rate : 0;
@@ -204,8 +215,8 @@ run(const struct bench_case *c,
         p->needs = BENCH_CAN_TOPICS;
         /* raw knows no topics: its reader takes every message, which is what filtering saves. */
         p->extra[0] = "ns_per_msg";
-        p->cast = i == 0 ? cast_cold : cast_warm;
-        p->gather = gather;
+        p->cast = i == 0 ? bench_cast_turns : cast_warm;
+        p->gather = bench_gather_turns;
     }
     return bench_race(o, report, plans, 2, NULL);
 }

@@ -7,10 +7,13 @@
  */
 #include "bench/cases.h"
 
+#include <string.h>
+
 struct mode {
     unsigned topics;
     unsigned dictionary; /* 0: room for all */
     bool is_shuffled;
+    bool is_at_reader; /* by turns: only what the reader takes for a message */
 };
 
 static void
@@ -30,11 +33,18 @@ plan_mode(struct bench_plan *p,
         (void)snprintf(p->mode, sizeof(p->mode), "%u topics, %s", m->topics,
                        m->is_shuffled ? "random" : "in turn");
     }
+    if (m->is_at_reader) {
+        size_t used = strlen(p->mode);
+        (void)snprintf(p->mode + used, sizeof(p->mode) - used, ", at the reader");
+        p->cast = bench_cast_turns;
+        p->gather = bench_gather_turns;
+    }
+    p->setup.is_single = true; /* each message has another topic: they cannot be lent together */
     p->setup.topics = p->setup.wanted = m->topics;
     p->setup.dictionary = m->dictionary;
     p->setup.is_shuffled = m->is_shuffled;
     p->needs = BENCH_CAN_TOPICS;
-    p->extra[0] = "cpu_ns_per_msg";
+    p->extra[0] = m->is_at_reader ? "ns_per_msg" : "cpu_ns_per_msg";
 }
 
 static int
@@ -43,10 +53,15 @@ run(const struct bench_case *c,
     struct bench_report *report,
     size_t size)
 {
-    static const struct mode usual[] = {{1, 0, false},      {1000, 0, false},  {1000, 0, true},
-                                        {100000, 0, false}, {100000, 0, true}, {2000, 1000, false}};
-    const struct mode asked[] = {
-        {o->topics, 0, false}, {o->topics, 0, true}, {o->topics, o->topics / 2, false}};
+    static const struct mode usual[] = {
+        {1, 0, false, false},      {1000, 0, false, false},  {1000, 0, true, false},
+        {100000, 0, false, false}, {100000, 0, true, false}, {2000, 1000, false, false},
+        {1, 0, false, true},       {1000, 0, false, true},   {100000, 0, false, true},
+        {100000, 0, true, true},
+    };
+    const struct mode asked[] = {{o->topics, 0, false, false},
+                                 {o->topics, 0, true, false},
+                                 {o->topics, o->topics / 2, false, false}};
     const struct mode *modes = o->topics != 0 ? asked : usual;
     unsigned count = o->topics > 1 ? 3 : o->topics == 1 ? 1 : sizeof(usual) / sizeof(usual[0]);
     struct bench_plan plans[sizeof(usual) / sizeof(usual[0])];

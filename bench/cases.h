@@ -30,4 +30,12 @@ extern const struct bench_case bench_case_slow_reader, bench_case_unwanted, benc
 /* case_attach.c, case_records.c */
 extern const struct bench_case bench_case_attach, bench_case_record_mix;
 
+/* case_skip.c: publisher and reader by turns on two cores; what the reader takes for a message, in extra[0]. */
+void bench_cast_turns(const struct bench_plan *plan,
+                      const struct bench_options *o,
+                      struct bench_stage *st);
+void bench_gather_turns(const struct bench_plan *plan,
+                        const struct bench_stage *st,
+                        struct bench_sample *out);
+
 #endif

@@ -18,6 +18,9 @@
 enum {
     BBI_READ_AHEAD_DESCS = 32,
     BBI_READ_AHEAD_BYTES = 2048,
+    BBI_READ_AHEAD_TAGS =
+        12, /* descriptors ahead, when a reader knows more topics than BBI_CACHED_TAGS */
+    BBI_CACHED_TAGS = 2048,
     BBI_WRITE_AHEAD_DESCS = 16,
     BBI_WRITE_AHEAD_BYTES = 1024,
     BBI_RACY_WORDS_BYTES = 64, /* copied by relaxed words up to here, by memcpy above */

@@ -112,6 +112,19 @@ bbi_reader_load(struct bbi_desc *d, uint64_t n, struct bbi_item *item)
     return bbi_load_relaxed(&d->seq) == n; /* R3: after the acquire loads above */
 }
 
+/* Descriptors ahead; and where there are more topics than a cache holds, what we keep of one that comes. */
+static inline void
+bbi_reader_prefetch(const struct bbi_reader *r, const struct bbi_desc *d, uint64_t n)
+{
+    const struct bbi_ring_map *m = &r->map;
+    bbi_prefetch_read(d + BBI_READ_AHEAD_DESCS); /* beyond the last: a hint that misses */
+    if (BBI_UNLIKELY(r->tag_count > BBI_CACHED_TAGS)) {
+        uint32_t tag =
+            bbi_load_relaxed(&m->desc[(n + BBI_READ_AHEAD_TAGS) & m->desc_mask].tag); /* a hint */
+        bbi_prefetch_read(&r->tags[tag < r->tag_count ? tag : 0]);
+    }
+}
+
 /* Lapped, not there yet, or replaced while it was looked at. */
 static inline int
 bbi_reader_miss(struct bbi_reader *r, uint64_t v, struct bbi_item *item)
@@ -140,7 +153,7 @@ bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint64_t end)
             return bbi_reader_miss(r, v, item);
         }
         if (r->is_behind) {
-            bbi_prefetch_read(d + BBI_READ_AHEAD_DESCS); /* beyond the last: a hint that misses */
+            bbi_reader_prefetch(r, d, n);
         }
         item->tag = bbi_load_acquire(&d->tag); /* R3 */
         if (BBI_LIKELY(item->tag < r->tag_count) && !r->tags[item->tag].is_wanted) {

@@ -20,7 +20,7 @@ enum {
     REST_FROM = 4,     /* polls in a row before it rests */
     REST_MOST = 12,    /* steps of REST_PAUSES, from REST_FROM on: about 5 us */
     REST_PAUSES = 32,  /* about half a microsecond */
-    PEEK_POLLS = 8,    /* and for what was committed, but not announced */
+    PEEK_POLLS = 32,    /* and for what was committed, but not announced */
 };
 
 /* ---- statuses ---- */

@@ -282,13 +282,13 @@ note_wanted(struct bb_publisher *pub, struct bb_topic *topic)
 
 /* Once a flush: a clock costs more than a message.  What nobody wants now has the time of the last tick. */
 static inline void
-read_clock(struct bb_publisher *pub, const struct bb_topic *topic)
+read_clock(struct bb_publisher *pub, bool is_wanted)
 {
-    int64_t now = topic->is_wanted ? bbi_clock_ns(&pub->clock) : bbi_os_coarse_ns();
+    int64_t now = is_wanted ? bbi_clock_ns(&pub->clock) : bbi_os_coarse_ns();
     now = now > pub->last_ns ? now : pub->last_ns;
     pub->last_ns = now;
     pub->ts = bbi_writer_stamp(&pub->writer, now, wall_of);
-    pub->ts_state = topic->is_wanted ? BBI_TS_FRESH : BBI_TS_TICK;
+    pub->ts_state = is_wanted ? BBI_TS_FRESH : BBI_TS_TICK;
     bbi_store_relaxed(&pub->writer.map.hdr->beat_ns, (uint64_t)now);
 }
 
@@ -307,8 +307,9 @@ begin_topic(struct bb_publisher *pub, struct bb_topic *topic)
     if (pub->noted != topic) {
         note_wanted(pub, topic);
     }
-    if (pub->ts_state < (topic->is_wanted ? BBI_TS_FRESH : BBI_TS_TICK)) {
-        read_clock(pub, topic);
+    bool is_wanted = bbi_topic_is_wanted(topic);
+    if (pub->ts_state < (is_wanted ? BBI_TS_FRESH : BBI_TS_TICK)) {
+        read_clock(pub, is_wanted);
     }
 }
 
@@ -400,6 +401,7 @@ bb_loan(struct bb_topic *topic, size_t bytes, void **data)
     if (BBI_LIKELY(topic->spill_bytes == 0 && pub->loan == NULL)
         && BBI_LIKELY(bbi_writer_is_free(&pub->writer, bytes))) {
         bbi_writer_open_loan(&pub->writer, bytes, data);
+        bbi_prefetch_write(topic->counts); /* while the caller fills */
         pub->loan = topic;
         return 0;
     }

@@ -10,18 +10,27 @@
 #include "shm/clock.h"
 #include "shm/registry.h"
 
+/* What a message touches is one line: with many topics in no order it is not in the cache. */
 struct bb_topic {
     struct bb_publisher *pub;
-    uint32_t tag;         /* BBI_TAG_SPILL: the topic leads each payload */
-    uint32_t spill_bytes; /* that this takes; else 0 */
     struct bbi_counts *counts;
     struct bbi_mask mask; /* who wants it */
     uint64_t mask_epoch;  /* of the audience when mask was made; 0: never */
-    bool is_wanted;       /* by anybody */
-    uint32_t bytes;
+    uint32_t tag;         /* BBI_TAG_SPILL: the topic leads each payload */
+    uint32_t spill_bytes; /* that this takes; else 0 */
     uint64_t hash;
+    uint32_t bytes;
     char text[];
 };
+static_assert(offsetof(struct bb_topic, hash) == 64, "what a message touches is one line");
+
+static inline bool
+bbi_topic_is_wanted(const struct bb_topic *topic)
+{
+    const uint64_t *w = topic->mask.words;
+    static_assert(BBI_SUB_WORDS == 4, "all words of the mask");
+    return (w[0] | w[1] | w[2] | w[3]) != 0;
+}
 
 /* How good the time of the messages since the last flush is. */
 enum bbi_ts_state { BBI_TS_STALE, BBI_TS_TICK, BBI_TS_FRESH };

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, TOPIC_ALIGN = 64 };
 
 static struct bb_topic **
 find_slot(struct bb_topic **slots, uint32_t count, uint64_t hash, const char *text, size_t bytes)
@@ -51,10 +51,12 @@ static int
 make_topic(
     struct bb_publisher *pub, struct bb_topic **slot, const char *text, size_t bytes, uint64_t hash)
 {
-    struct bb_topic *t = calloc(1, sizeof(*t) + bytes + 1);
+    size_t size = bbi_align_up(sizeof(struct bb_topic) + bytes + 1, TOPIC_ALIGN);
+    struct bb_topic *t = aligned_alloc(TOPIC_ALIGN, size);
     if (t == NULL) {
         return BB_ENOMEM;
     }
+    memset(t, 0, size);
     t->pub = pub;
     t->bytes = (uint32_t)bytes;
     t->hash = hash;
@@ -113,10 +115,6 @@ bbi_topic_refresh(struct bb_topic *topic)
     if (topic->mask_epoch != aud->mask_epoch) {
         bbi_audience_mask(aud, topic->text, topic->bytes, &topic->mask);
         topic->mask_epoch = aud->mask_epoch;
-        topic->is_wanted = false;
-        for (int w = 0; w < BBI_SUB_WORDS; w++) {
-            topic->is_wanted = topic->is_wanted || topic->mask.words[w] != 0;
-        }
     }
 }
 
@@ -146,7 +144,7 @@ bb_topic_wanted(struct bb_topic *topic)
         return 0;
     }
     look(topic);
-    return topic->is_wanted;
+    return bbi_topic_is_wanted(topic);
 }
 
 int
