@@ -2,8 +2,9 @@
 /*
  * bench/case_unwanted.c - unwanted: what a publish costs that nobody takes.
  *
- * Nobody is there; or a subscriber is there, asleep, that wants another topic.  Flushed each by itself, and
- * in batches.  Counted at the publisher.
+ * Nobody is there; or a subscriber is there, asleep, that wants another topic: a lossy one, and a reliable
+ * one, which is woken each half a ring to move its cursor on.  Flushed each by itself, and in batches.
+ * Counted at the publisher.
  */
 #include "bench/cases.h"
 #include "bench/stream.h"
@@ -37,9 +38,11 @@ run(const struct bench_case *c,
     struct bench_report *report,
     size_t size)
 {
-    struct bench_plan plans[4];
+    static const char *const who[] = {"nobody there", "asleep, uninterested, lossy",
+                                      "asleep, uninterested, reliable"};
+    struct bench_plan plans[6];
     unsigned count = 0;
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 6; i++) {
         bool is_alone = i < 2;
         unsigned batch = i % 2 == 0 ? o->batch : 1;
         if (i % 2 == 1 && o->batch == 1) {
@@ -47,8 +50,8 @@ run(const struct bench_case *c,
         }
         struct bench_plan *p = &plans[count++];
         bench_plan_init(p, c->name, o, size);
-        (void)snprintf(p->mode, sizeof(p->mode), "%s, batch %u",
-                       is_alone ? "nobody there" : "asleep, uninterested", batch);
+        (void)snprintf(p->mode, sizeof(p->mode), "%s, batch %u", who[i / 2], batch);
+        p->setup.is_reliable = i / 2 != 1;
         p->setup.batch = batch;
         p->setup.subscribers = is_alone ? 0 : 1;
         p->setup.wanted = 0;
