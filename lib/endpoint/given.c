@@ -93,6 +93,7 @@ bbi_given_settle(struct bb_subscriber *sub)
     sub->arena_used = 0;
     sub->run_count = 0;
     sub->given_count = 0;
+    sub->given_bytes = 0;
     if (BBI_UNLIKELY(sub->told != NULL)) {
         bbi_given_drop_told(sub);
     }

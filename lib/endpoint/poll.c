@@ -17,10 +17,11 @@ enum {
     VISIT_MSGS_FEW = 256,
     HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
     THIN_MSGS = 48,    /* of a poll: fewer, and the reader is ahead of its publishers */
-    REST_FROM = 4,     /* polls in a row before it rests */
-    REST_MOST = 12,    /* steps of REST_PAUSES, from REST_FROM on: about 5 us */
-    REST_PAUSES = 32,  /* about half a microsecond */
-    PEEK_POLLS = 32,    /* and for what was committed, but not announced */
+    THIN_BYTES = 4096,
+    REST_FROM = 4,    /* polls in a row before it rests */
+    REST_MOST = 12,   /* steps of REST_PAUSES, from REST_FROM on: about 5 us */
+    REST_PAUSES = 32, /* about half a microsecond */
+    PEEK_POLLS = 32,  /* and for what was committed, but not announced */
 };
 
 /* ---- statuses ---- */
@@ -174,7 +175,7 @@ discover(struct bb_subscriber *sub)
 static inline void
 note_pace(struct bb_subscriber *sub, size_t n, size_t max)
 {
-    bool is_thin = n < THIN_MSGS && n < max;
+    bool is_thin = n < THIN_MSGS && n < max && sub->given_bytes < THIN_BYTES;
     if (n == 0) {
         sub->rest /= 4;
     } else if (is_thin) {

@@ -107,6 +107,7 @@ struct bb_subscriber {
     struct bbi_run *runs; /* of the last poll */
     uint64_t *given_pos;  /* of its messages, in their rings */
     uint32_t run_count, given_count;
+    size_t given_bytes;           /* of their payloads */
     size_t given_capacity;        /* of both arrays */
     struct bbi_event *told;       /* statuses of the last poll */
     struct bb_msg held[BBI_HELD]; /* polled, and not handed out since a callback stopped */

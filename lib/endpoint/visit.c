@@ -282,6 +282,7 @@ end_visit(struct bb_subscriber *sub,
         src->refs += (uint32_t)count;
         src->delivered += count;
         src->unpublished_bytes += bytes;
+        sub->given_bytes += bytes;
         src->reader.next_pos =
             sub->given_pos[sub->given_count - 1]
             + bbi_align_up(msgs[count - 1].bytes, BBI_PAYLOAD_ALIGN); /* a guess */

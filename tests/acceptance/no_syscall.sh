@@ -94,7 +94,7 @@ check()
         END {
             total += 0; others += 0; quiet += 0
             good = NR == ways && ('"$3"')
-            printf "[%s] %s: %s: %d system calls in %d of %d ways\n", good ? "PASS" : "FAIL", situation, text, total, NR, ways
+            printf "[%s] %s: %s: %d system calls, published in %d of %d ways\n", good ? "PASS" : "FAIL", situation, text, total, NR, ways
             if (!good) print "  calls in each way to publish:" lines
             exit !good
         }' "$work/counted"; then
