@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 int
 cli_exit_code(int status)
@@ -151,4 +152,14 @@ cli_report(const struct cli_call *call, int status, const struct bb_error *error
         show_buses(call->common.dir);
     }
     return cli_exit_code(status);
+}
+
+int
+cli_check_topic(const char *topic)
+{
+    if (bb_topic_is_reserved(topic, strlen(topic))) {
+        cli_say("the topic \"%.80s\" is reserved, since it holds <$>; choose another", topic);
+        return CLI_USAGE;
+    }
+    return CLI_DONE;
 }

@@ -37,4 +37,7 @@ cli_wrong(const struct cli_verb *verb, const char *format, ...);
 int
 cli_report(const struct cli_call *call, int status, const struct bb_error *error, const char *what);
 
+/* cli_check_topic - CLI_DONE, or CLI_USAGE after saying that one may not publish on a reserved topic. */
+int cli_check_topic(const char *topic);
+
 #endif

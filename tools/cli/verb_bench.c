@@ -313,7 +313,7 @@ check(const struct cli_call *call, const struct cli_bench_options *o)
     if (o->for_ns < CLI_SECOND_NS / 100) {
         return cli_wrong(call->verb, "--seconds is at least 10ms");
     }
-    return CLI_DONE;
+    return o->topic != NULL ? cli_check_topic(o->topic) : CLI_DONE;
 }
 
 static int

@@ -74,15 +74,10 @@ check(const struct cli_call *call, const struct pub_options *o)
     if (o->repeat == 0) {
         return cli_wrong(call->verb, "--repeat takes a number of 1 or more");
     }
-    if (bb_topic_is_reserved(call->args[0], strlen(call->args[0]))) {
-        cli_say("the topic \"%.80s\" is reserved, since it holds <$>; choose another",
-                call->args[0]);
-        return CLI_USAGE;
-    }
     if (o->wait_ns >= 0 && o->wait == 0) {
         return cli_wrong(call->verb, "-W bounds --wait, which is not given");
     }
-    return CLI_DONE;
+    return cli_check_topic(call->args[0]);
 }
 
 /* make_event - the event's bytes into pub->event. */

@@ -316,7 +316,7 @@ struct bb_msg {
     const char *node; /* publisher's name, NUL-terminated */
     uint64_t node_id; /* bb_endpoint_id() of the publisher */
     uint64_t seq;     /* number in its ring, from 1 */
-    int64_t wall_ns;  /* when it was published, Unix time */
+    int64_t wall_ns;  /* when its batch was published, Unix time */
     uint64_t lost;    /* messages of this ring that we lost just before it */
     uint32_t attr;    /* kind, format, flags */
     uint32_t ring;    /* number of the ring on the bus: a node may have several */

@@ -52,12 +52,12 @@ Test(bench_series, too_many_are_left_out)
 Test(bench_series, a_missing_one_keeps_its_place)
 {
     struct bench_series a = {0}, b = {0}, r = {0};
-    bench_series_add(&a, NAN);
+    bench_series_add(&a, (double)NAN);
     bench_series_add(&a, 4);
     bench_series_add(&a, 6);
     bench_series_add(&b, 1);
     bench_series_add(&b, 2);
-    bench_series_add(&b, NAN);
+    bench_series_add(&b, (double)NAN);
     cr_assert(is(bench_series_median(&a), 5));
     cr_assert(is(bench_series_min(&a), 4));
     cr_assert(is(bench_series_max(&b), 2));
