@@ -163,8 +163,7 @@ stop(void *shared)
 static void *
 new_socket(const struct bench_setup *s, int type)
 {
-    int hwm = hwm_of(s), linger = (int)(linger_ns / ns_per_ms), reconnect = RECONNECT_MS,
-        unlimited = 0;
+    int hwm = hwm_of(s), reconnect = RECONNECT_MS, none = 0;
     if (context.ctx == NULL) {
         context.ctx = zmq_ctx_new();
     }
@@ -172,10 +171,11 @@ new_socket(const struct bench_setup *s, int type)
     if (socket == NULL) {
         return NULL;
     }
-    /* Subscriptions travel against the messages, and are dropped at the high water mark. */
-    zmq_setsockopt(socket, ZMQ_SNDHWM, type == ZMQ_SUB ? &unlimited : &hwm, sizeof(hwm));
-    zmq_setsockopt(socket, ZMQ_RCVHWM, type == ZMQ_XPUB ? &unlimited : &hwm, sizeof(hwm));
-    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger));
+    /* Subscriptions travel against the messages, and are dropped at the high water mark; 0: there is none. */
+    zmq_setsockopt(socket, ZMQ_SNDHWM, type == ZMQ_SUB ? &none : &hwm, sizeof(hwm));
+    zmq_setsockopt(socket, ZMQ_RCVHWM, type == ZMQ_XPUB ? &none : &hwm, sizeof(hwm));
+    /* linger() has seen to what matters; a SUB would wait to subscribe again at a publisher that is gone. */
+    zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof(none));
     zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &reconnect, sizeof(reconnect));
     if (type == ZMQ_XPUB) {
         int yes = 1, is_nodrop = s->is_reliable;

@@ -18,10 +18,9 @@ enum {
     HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
     THIN_MSGS = 48,    /* of a poll: fewer, and the reader is ahead of its publishers */
     THIN_BYTES = 4096,
-    REST_FROM = 4,    /* polls in a row before it rests */
-    REST_MOST = 12,   /* steps of REST_PAUSES, from REST_FROM on: about 5 us */
-    REST_PAUSES = 32, /* about half a microsecond */
-    PEEK_POLLS = 32,  /* and for what was committed, but not announced */
+    REST_FROM = 4,   /* polls in a row before it rests */
+    REST_MOST = 12,  /* steps of rest, from REST_FROM on: about 5 us */
+    PEEK_POLLS = 32, /* and for what was committed, but not announced */
 };
 
 /* ---- statuses ---- */
@@ -279,7 +278,7 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
     }
     begin_poll(sub);
     if (BBI_UNLIKELY(sub->rest > REST_FROM)) {
-        bbi_wait_rest(REST_PAUSES * (sub->rest - REST_FROM));
+        bbi_wait_rest(sub->rest - REST_FROM);
     }
     int rc = max <= sub->given_capacity ? 0 : bbi_given_reserve(sub, max);
     if (rc < 0) {

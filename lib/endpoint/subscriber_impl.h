@@ -185,7 +185,7 @@ void bbi_given_free(struct bb_subscriber *sub);
 /* wait.c */
 bool bbi_wait_has_news(struct bb_subscriber *sub); /* something may be readable; R5 when armed */
 bool bbi_wait_glance(struct bb_subscriber *sub);   /* the same, sooner and without order */
-void bbi_wait_rest(uint32_t pauses);
+void bbi_wait_rest(uint32_t steps);
 bool bbi_wait_looks(struct bb_subscriber *sub); /* some glances, as the waiting mode says */
 void bbi_wait_once(struct bb_subscriber *sub, int64_t deadline); /* the caller sweeps again */
 

@@ -9,7 +9,8 @@ enum {
     SPIN_NS = 20000,
     SPIN_LOOKS = 32, /* between two looks at the clock */
     BRIEF_SLEEP_NS = 1000000,
-    REST_PAUSES = 32,
+    REST_PAUSES = 32, /* about half a microsecond: a step of rest */
+    REST_YIELD = 2,   /* each so many steps */
 };
 
 bool
@@ -67,10 +68,16 @@ bbi_wait_glance(struct bb_subscriber *sub)
 }
 
 void
-bbi_wait_rest(uint32_t pauses)
+bbi_wait_rest(uint32_t steps)
 {
-    for (uint32_t i = 0; i < pauses; i++) {
-        bbi_cpu_relax();
+    for (uint32_t i = 0; i < steps; i++) {
+        if (i % REST_YIELD == REST_YIELD - 1) {
+            bbi_os_yield(); /* as long as this costs, somebody else may have the core */
+        } else {
+            for (int p = 0; p < REST_PAUSES; p++) {
+                bbi_cpu_relax();
+            }
+        }
     }
 }
 
@@ -84,7 +91,7 @@ glance_often(struct bb_subscriber *sub, int looks)
             return true;
         }
         if (rests) {
-            bbi_wait_rest(REST_PAUSES);
+            bbi_wait_rest(1);
         }
     }
     return false;
