@@ -277,7 +277,7 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
         return hand_out_held(sub, msgs, max);
     }
     begin_poll(sub);
-    if (BBI_UNLIKELY(sub->rest > REST_FROM)) {
+    if (BBI_UNLIKELY(sub->rest > REST_FROM) && sub->epoll_fd < 0) { /* a loop polls when told to */
         bbi_wait_rest(sub->rest - REST_FROM);
     }
     int rc = max <= sub->given_capacity ? 0 : bbi_given_reserve(sub, max);
