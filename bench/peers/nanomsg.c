@@ -2,7 +2,8 @@
 /*
  * bench/peers/nanomsg.c - nanomsg over ipc://: push/pull, which loses nothing, and pub/sub, which drops.
  *
- * Sockets    nanomsg         each subscriber binds a PULL, each publisher has a PUSH for each subscriber
+ * Sockets    nanomsg         each publisher binds a PUSH for each subscriber, each subscriber connects a PULL
+ *                            to all of its own
  *            nanomsg-pubsub  each publisher binds a PUB, each subscriber has a SUB connected to all of them;
  *                            the topic is an 8-byte prefix of the message
  *            ping            one PAIR for each direction, or PUB and SUB as above
@@ -33,7 +34,6 @@ enum {
     TOPIC_BYTES = 8,
     BUFFER_BYTES = 4 * 1024 * 1024, /* NN_SNDBUF and NN_RCVBUF; the kernel may grant less */
     TAKE_MOST = 256,                /* messages in one sub_recv */
-    RECONNECT_MS = 2,
 };
 static const int64_t connect_ns = 10000000000, look_ns = 200000, hybrid_spin_ns = 50000;
 /* A publisher gives up when nothing was heard for so long; lossy: what is missing then was dropped. */
@@ -196,24 +196,23 @@ new_socket(int protocol)
         return -1;
     }
     if (set_int(socket, NN_SNDBUF, BUFFER_BYTES) < 0 || set_int(socket, NN_RCVBUF, BUFFER_BYTES) < 0
-        || set_int(socket, NN_RCVMAXSIZE, -1) < 0
-        || set_int(socket, NN_RECONNECT_IVL, RECONNECT_MS) < 0) {
+        || set_int(socket, NN_RCVMAXSIZE, -1) < 0) {
         nn_close(socket);
         return -1;
     }
     return socket;
 }
 
-/* bind or connect to the end of publisher or subscriber index. */
+/* Binds or connects to a publisher's end for one subscriber; pubsub: number 0, for all. */
 static int
 attach(int socket,
        int (*how)(int, const char *),
        const struct bench_setup *s,
-       const char *whose,
-       unsigned index)
+       unsigned publisher,
+       unsigned subscriber)
 {
     char url[256];
-    (void)snprintf(url, sizeof(url), "ipc://%s/%s%u", s->dir, whose, index);
+    (void)snprintf(url, sizeof(url), "ipc://%s/p%u-%u", s->dir, publisher, subscriber);
     return how(socket, url);
 }
 
@@ -290,9 +289,7 @@ open_sockets(struct pub *pub)
         unsigned to = s->is_ping ? 1 - pub->index : i;
         pub->sockets[i] = new_socket(protocol);
         if (pub->sockets[i] < 0
-            || (pub->is_pubsub ? attach(pub->sockets[i], nn_bind, s, "p", pub->index)
-                               : attach(pub->sockets[i], nn_connect, s, "s", to))
-                   < 0) {
+            || attach(pub->sockets[i], nn_bind, s, pub->index, pub->is_pubsub ? 0 : to) < 0) {
             return -1;
         }
     }
@@ -501,7 +498,7 @@ sub_close(void *handle)
 }
 
 static int
-connect_and_subscribe(struct sub *sub)
+subscribe(struct sub *sub)
 {
     const struct bench_setup *s = &sub->setup;
     for (unsigned i = 0; i < count_subscriptions(s); i++) {
@@ -511,8 +508,17 @@ connect_and_subscribe(struct sub *sub)
             return -1;
         }
     }
+    return 0;
+}
+
+static int
+connect_publishers(struct sub *sub)
+{
+    const struct bench_setup *s = &sub->setup;
+    unsigned end = sub->is_pubsub ? 0 : sub->index;
     for (unsigned i = 0; i < s->publishers; i++) {
-        if ((!s->is_ping || i != sub->index) && attach(sub->socket, nn_connect, s, "p", i) < 0) {
+        bool is_own = s->is_ping && i == sub->index;
+        if (!is_own && attach(sub->socket, nn_connect, s, i, end) < 0) {
             return -1;
         }
     }
@@ -534,9 +540,8 @@ sub_open(const struct bench_setup *s, void *shared, unsigned index, void **out, 
     sub->head_bytes = is_pubsub ? TOPIC_BYTES : 0;
     sub->copy = malloc(TOPIC_BYTES + s->size);
     sub->socket = new_socket(is_pubsub ? NN_SUB : s->is_ping ? NN_PAIR : NN_PULL);
-    if (sub->copy == NULL || sub->socket < 0
-        || (is_pubsub ? connect_and_subscribe(sub) : attach(sub->socket, nn_bind, s, "s", index))
-               < 0) {
+    if (sub->copy == NULL || sub->socket < 0 || (is_pubsub && subscribe(sub) < 0)
+        || connect_publishers(sub) < 0) {
         int rc = complain(is_pubsub, "opening a subscriber");
         sub_close(sub);
         return rc;

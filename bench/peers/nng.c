@@ -2,7 +2,8 @@
 /*
  * bench/peers/nng.c - nng over ipc://: push/pull, which loses nothing, and pub/sub, which drops when it must.
  *
- * Sockets    nng         each subscriber listens on a PULL, each publisher has a PUSH for each subscriber
+ * Sockets    nng         each publisher listens on a PUSH for each subscriber, each subscriber dials all of its
+ *                        own with a PULL
  *            nng-pubsub  each publisher listens on a PUB, each subscriber has a SUB that dials all of them;
  *                        the topic is an 8-byte prefix of the message
  *            ping        one PAIR (version 1) for each direction, or PUB and SUB as above
@@ -10,7 +11,7 @@
  *            nng_aio wait at once, as the manual advises; the socket serves them in the order of their start.
  *            SUB and PAIR have a queue, which nng_recvmsg() empties quicker than aios do.
  * Late ones  a PUSH queues before it is connected; a PUB waits with its first message until it has as many
- *            pipes as there are subscribers.  So nobody has to be open first.
+ *            pipes as there are subscribers; who dials goes on trying.  So nobody has to be open first.
  * The end    nng_close() drops what it queues, and a reader whose peer hangs up drops what is left in the
  *            socket.  So subscribers note in a shared page what they have heard, and a publisher closes when
  *            all have heard its last message.
@@ -35,11 +36,11 @@
 
 enum {
     TOPIC_BYTES = 8,
+    URL_BYTES = 256,
     QUEUE_MESSAGES = 8192,           /* the most that nng allows */
     QUEUE_BYTES = 256 * 1024 * 1024, /* large messages: a shorter queue, to stay within this */
     SLOTS = 64,                      /* receives under way at a time; describe() says it */
     TAKE_MOST = 256,                 /* messages in one sub_recv */
-    RECONNECT_MS = 2,
 };
 static const int64_t connect_ns = 10000000000, look_ns = 200000, hybrid_spin_ns = 50000;
 /* A publisher gives up when nothing was heard for so long; lossy: what is missing then was dropped. */
@@ -239,27 +240,29 @@ set_options(nng_socket socket, const struct bench_setup *s)
     if (rc != 0 && rc != NNG_ENOTSUP) {
         return rc;
     }
-    if ((rc = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 0)) != 0 /* unlimited */
-        || (rc = nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, RECONNECT_MS)) != 0
-        || (rc = nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, RECONNECT_MS)) != 0) {
-        return rc;
-    }
-    return 0;
+    return nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 0); /* unlimited */
+}
+
+/* The publisher's end for one subscriber; pubsub: number 0, for all. */
+static void
+name_end(const struct bench_setup *s, unsigned publisher, unsigned subscriber, char url[URL_BYTES])
+{
+    (void)snprintf(url, URL_BYTES, "ipc://%s/p%u-%u", s->dir, publisher, subscriber);
 }
 
 static int
-dial(nng_socket socket, const struct bench_setup *s, const char *whose, unsigned index)
+dial(nng_socket socket, const struct bench_setup *s, unsigned publisher, unsigned subscriber)
 {
-    char url[256];
-    (void)snprintf(url, sizeof(url), "ipc://%s/%s%u", s->dir, whose, index);
+    char url[URL_BYTES];
+    name_end(s, publisher, subscriber, url);
     return nng_dial(socket, url, NULL, NNG_FLAG_NONBLOCK); /* goes on trying */
 }
 
 static int
-listen_at(nng_socket socket, const struct bench_setup *s, const char *whose, unsigned index)
+listen_at(nng_socket socket, const struct bench_setup *s, unsigned publisher, unsigned subscriber)
 {
-    char url[256];
-    (void)snprintf(url, sizeof(url), "ipc://%s/%s%u", s->dir, whose, index);
+    char url[URL_BYTES];
+    name_end(s, publisher, subscriber, url);
     return nng_listen(socket, url, NULL, 0);
 }
 
@@ -294,7 +297,7 @@ open_push_links(struct pub *pub)
         link->is_open = true;
         if ((rc = nng_aio_alloc(&link->aio, NULL, NULL)) != 0
             || (rc = set_options(link->socket, s)) != 0
-            || (rc = dial(link->socket, s, "s", to)) != 0) {
+            || (rc = listen_at(link->socket, s, pub->index, to)) != 0) {
             return rc;
         }
         nng_aio_set_timeout(link->aio, NNG_DURATION_INFINITE);
@@ -327,7 +330,7 @@ open_pub_link(struct pub *pub)
         || (rc = nng_pipe_notify(link->socket, NNG_PIPE_EV_ADD_POST, count_pipe, pub)) != 0) {
         return rc;
     }
-    return listen_at(link->socket, s, "p", pub->index);
+    return listen_at(link->socket, s, pub->index, 0);
 }
 
 static int
@@ -541,7 +544,7 @@ sub_close(void *handle)
 }
 
 static int
-dial_and_subscribe(struct sub *sub)
+subscribe(struct sub *sub)
 {
     const struct bench_setup *s = &sub->setup;
     sub->head_bytes = TOPIC_BYTES;
@@ -553,8 +556,16 @@ dial_and_subscribe(struct sub *sub)
             return rc;
         }
     }
+    return 0;
+}
+
+static int
+dial_publishers(struct sub *sub)
+{
+    const struct bench_setup *s = &sub->setup;
     for (unsigned i = 0; i < s->publishers; i++) {
-        int rc = s->is_ping && i == sub->index ? 0 : dial(sub->socket, s, "p", i);
+        bool is_own = s->is_ping && i == sub->index;
+        int rc = is_own ? 0 : dial(sub->socket, s, i, sub->is_pubsub ? 0 : sub->index);
         if (rc != 0) {
             return rc;
         }
@@ -597,10 +608,8 @@ open_sub_socket(struct sub *sub)
         return rc;
     }
     sub->is_open = true;
-    if ((rc = set_options(sub->socket, s)) != 0
-        || (rc = sub->is_pubsub ? dial_and_subscribe(sub)
-                                : listen_at(sub->socket, s, "s", sub->index))
-               != 0) {
+    if ((rc = set_options(sub->socket, s)) != 0 || (sub->is_pubsub && (rc = subscribe(sub)) != 0)
+        || (rc = dial_publishers(sub)) != 0) {
         return rc;
     }
     return sub->has_slots ? start_slots(sub) : 0;

@@ -2,11 +2,12 @@
 /*
  * bench/peers/zeromq.c - ZeroMQ over ipc://: PUSH/PULL, its quickest lossless pair, and XPUB/SUB with topics.
  *
- * Sockets    zeromq         each subscriber binds a PULL, each publisher has a PUSH for each subscriber
+ * Sockets    zeromq         each publisher binds a PUSH for each subscriber, each subscriber connects a PULL to
+ *                           all of its own
  *            zeromq-pubsub  each publisher binds an XPUB, each subscriber has a SUB connected to all of them;
  *                           the topic is an 8-byte prefix of the one frame; reliable: ZMQ_XPUB_NODROP
  *            ping           one PAIR for each direction, or XPUB and SUB as above
- * Late ones  a PUSH queues before it is connected; an XPUB counts subscriptions (ZMQ_XPUB_VERBOSE) before its
+ * Late ones  a PUSH waits until it is connected; an XPUB counts subscriptions (ZMQ_XPUB_VERBOSE) before its
  *            first message leaves.  So nobody has to be open first.
  * The end    An engine whose peer hangs up while its reader stands at the high water mark drops what is left
  *            in the socket: ZMQ_LINGER alone loses messages.  So subscribers note in a shared page what they
@@ -30,7 +31,6 @@ enum {
     HWM_BYTES =
         256 * 1024 * 1024, /* large messages: a lower high water mark, to stay within this */
     TAKE_MOST = 256,       /* messages in one sub_recv */
-    RECONNECT_MS = 2,
 };
 static const int64_t connect_ns = 10000000000, look_ns = 200000, hybrid_spin_ns = 50000;
 /* A publisher gives up when nothing was heard for so long; lossy: what is missing then was dropped. */
@@ -163,7 +163,7 @@ stop(void *shared)
 static void *
 new_socket(const struct bench_setup *s, int type)
 {
-    int hwm = hwm_of(s), reconnect = RECONNECT_MS, none = 0;
+    int hwm = hwm_of(s), none = 0;
     if (context.ctx == NULL) {
         context.ctx = zmq_ctx_new();
     }
@@ -176,7 +176,6 @@ new_socket(const struct bench_setup *s, int type)
     zmq_setsockopt(socket, ZMQ_RCVHWM, type == ZMQ_XPUB ? &none : &hwm, sizeof(hwm));
     /* linger() has seen to what matters; a SUB would wait to subscribe again at a publisher that is gone. */
     zmq_setsockopt(socket, ZMQ_LINGER, &none, sizeof(none));
-    zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &reconnect, sizeof(reconnect));
     if (type == ZMQ_XPUB) {
         int yes = 1, is_nodrop = s->is_reliable;
         zmq_setsockopt(socket, ZMQ_XPUB_VERBOSE, &yes, sizeof(yes));
@@ -200,16 +199,16 @@ drop_socket(void *socket)
     }
 }
 
-/* bind or connect to the end of publisher or subscriber index. */
+/* Binds or connects to a publisher's end for one subscriber; pubsub: number 0, for all. */
 static int
 attach(void *socket,
        int (*how)(void *, const char *),
        const struct bench_setup *s,
-       const char *whose,
-       unsigned index)
+       unsigned publisher,
+       unsigned subscriber)
 {
     char url[256];
-    (void)snprintf(url, sizeof(url), "ipc://%s/%s%u", s->dir, whose, index);
+    (void)snprintf(url, sizeof(url), "ipc://%s/p%u-%u", s->dir, publisher, subscriber);
     return how(socket, url);
 }
 
@@ -282,7 +281,7 @@ open_push_sockets(struct pub *pub)
     for (unsigned i = 0; i < pub->socket_count; i++) {
         unsigned to = s->is_ping ? 1 - pub->index : i;
         pub->sockets[i] = new_socket(s, s->is_ping ? ZMQ_PAIR : ZMQ_PUSH);
-        if (pub->sockets[i] == NULL || attach(pub->sockets[i], zmq_connect, s, "s", to) < 0) {
+        if (pub->sockets[i] == NULL || attach(pub->sockets[i], zmq_bind, s, pub->index, to) < 0) {
             return -1;
         }
     }
@@ -295,7 +294,7 @@ open_xpub_socket(struct pub *pub)
     const struct bench_setup *s = &pub->setup;
     pub->head_bytes = TOPIC_BYTES;
     pub->sockets[0] = new_socket(s, ZMQ_XPUB);
-    return pub->sockets[0] == NULL ? -1 : attach(pub->sockets[0], zmq_bind, s, "p", pub->index);
+    return pub->sockets[0] == NULL ? -1 : attach(pub->sockets[0], zmq_bind, s, pub->index, 0);
 }
 
 static int
@@ -512,7 +511,7 @@ sub_close(void *handle)
 }
 
 static int
-connect_and_subscribe(struct sub *sub)
+subscribe(struct sub *sub)
 {
     const struct bench_setup *s = &sub->setup;
     sub->head_bytes = TOPIC_BYTES;
@@ -523,8 +522,17 @@ connect_and_subscribe(struct sub *sub)
             return -1;
         }
     }
+    return 0;
+}
+
+static int
+connect_publishers(struct sub *sub)
+{
+    const struct bench_setup *s = &sub->setup;
+    unsigned end = sub->head_bytes > 0 ? 0 : sub->index;
     for (unsigned i = 0; i < s->publishers; i++) {
-        if ((!s->is_ping || i != sub->index) && attach(sub->socket, zmq_connect, s, "p", i) < 0) {
+        bool is_own = s->is_ping && i == sub->index;
+        if (!is_own && attach(sub->socket, zmq_connect, s, i, end) < 0) {
             return -1;
         }
     }
@@ -543,9 +551,8 @@ sub_open(const struct bench_setup *s, void *shared, unsigned index, void **out, 
     sub->index = index;
     sub->copy = malloc(TOPIC_BYTES + s->size);
     sub->socket = new_socket(s, is_pubsub ? ZMQ_SUB : s->is_ping ? ZMQ_PAIR : ZMQ_PULL);
-    if (sub->copy == NULL || sub->socket == NULL
-        || (is_pubsub ? connect_and_subscribe(sub) : attach(sub->socket, zmq_bind, s, "s", index))
-               < 0) {
+    if (sub->copy == NULL || sub->socket == NULL || (is_pubsub && subscribe(sub) < 0)
+        || connect_publishers(sub) < 0) {
         int rc = complain(is_pubsub, "opening a subscriber");
         sub_close(sub);
         return rc;

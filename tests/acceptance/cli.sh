@@ -51,7 +51,7 @@ check sub_is_there soon is_reading first
 check pub_second run 0 "$busbar" pub zeek/y 'hello again'
 check sub_first_ends ends "$child"
 check sub_first_code test "$code" = 0
-two_arrived() { jq -e -s 'map(.data) | index("hello again") != null' "$box/first.out" >/dev/null; }
+two_arrived() { jq_e -s 'map(.data) | index("hello again") != null' "$box/first.out" >/dev/null; }
 check sub_first_got_it two_arrived
 
 name=five
@@ -162,7 +162,7 @@ check ping_unknown run 4 "$busbar" node ping nobody-here
 
 # A tap shows messages and leaves no trace.
 look() { b node list --json | jq -S '[.nodes[] | {name, id, pid, state, role, rings, subscribers}] | sort_by(.id)'; find "$BUSBAR_DIR" | sort; }
-other_verbs_are_gone() { b node list --json | jq -e '[.nodes[] | select(.name != "steady" and .name != "reader" and .state == "running")] | length == 0' >/dev/null; }
+other_verbs_are_gone() { b node list --json | jq_e '[.nodes[] | select(.name != "steady" and .name != "reader" and .state == "running")] | length == 0' >/dev/null; }
 check others_left soon other_verbs_are_gone
 b gc >/dev/null
 before=$(look)
@@ -175,7 +175,7 @@ kill -INT "$tap"
 check tap_ends ends "$tap"
 check tap_code test "$code" = 0
 check tap_left_no_trace test "$(look)" = "$before"
-tap_json() { jq -e -s 'length >= 20 and all(.[]; .topic == "steady/x" and .node == "steady")' "$box/tap.out" >/dev/null; }
+tap_json() { jq_e -s 'length >= 20 and all(.[]; .topic == "steady/x" and .node == "steady")' "$box/tap.out" >/dev/null; }
 check tap_json tap_json
 check tap_count run 0 "$busbar" tap steady -n 3 -W 10
 check tap_count_lines test "$(wc -l <"$out")" = 3
@@ -208,7 +208,7 @@ for i in $(seq 100); do b pub many/x "$i"; done
 few_files() { [ "$(file_count)" -le 20 ] && [ "$(file_kib)" -le 40000 ]; }
 check hundred_pubs_leave_nothing soon few_files
 check steady_goes_on kill -0 "$steady"
-reader_lost_nothing() { b node info reader --json | jq -e '.nodes[0].lost == 0 and .nodes[0].subscriber_list[0].evicted == 0' >/dev/null; }
+reader_lost_nothing() { b node info reader --json | jq_e '.nodes[0].lost == 0 and .nodes[0].subscriber_list[0].evicted == 0' >/dev/null; }
 check reader_lost_nothing reader_lost_nothing
 kill -INT "$steady" "$reader"
 check steady_ends ends "$steady"

@@ -58,8 +58,8 @@ check reserved_topic run 2 "$busbar" bench --topic '<$>/x'
 check faults_leave_nothing nothing_left
 
 # ---- signals ------------------------------------------------------------------------------------------
-is_measuring() { b node list -b "bench-$1" --json 2>/dev/null | jq -e '[.nodes[] | select(.published > 0)] | length > 0' >/dev/null; }
-has_result() { jq -e '.messages > 0 and .msgs_per_s.median > 0' "$1" >/dev/null; }
+is_measuring() { b node list -b "bench-$1" --json 2>/dev/null | jq_e '[.nodes[] | select(.published > 0)] | length > 0' >/dev/null; }
+has_result() { jq_e '.messages > 0 and .msgs_per_s.median > 0' "$1" >/dev/null; }
 for signal in INT TERM; do
     name=bench$signal
     start bench --seconds 60 --json
@@ -99,7 +99,7 @@ name=stays
 start sub '' --reliable --name stays
 stays=$child
 check stays_there soon is_reading stays
-only_stays() { b node list --json | jq -e '[.nodes[] | select(.state != "left") | .name] == ["stays"]' >/dev/null; }
+only_stays() { b node list --json | jq_e '[.nodes[] | select(.state != "left") | .name] == ["stays"]' >/dev/null; }
 check on_this_bus run 0 "$busbar" bench --seconds 200ms --rate 1000 --json
 check on_this_bus_json json '(.own_bus | not) and .bus == env.BUSBAR_DIR + "/default" and .other_subscribers == 1'
 check on_this_bus_said says '1 more subscriber of this bus wants'
@@ -112,7 +112,7 @@ check beside_a_stopped_one zero_or_one "$busbar" bench --seconds 1 --size 1024 -
 check it_waited says 'waited .* for a reliable subscriber'
 check it_waited_json json '.publishers[0].waited > 0'
 kill -CONT "$stays"
-not_evicted() { b node info stays --json | jq -e '.nodes[0] | .lost == 0 and .subscriber_list[0].evicted == 0' >/dev/null; }
+not_evicted() { b node info stays --json | jq_e '.nodes[0] | .lost == 0 and .subscriber_list[0].evicted == 0' >/dev/null; }
 check nobody_was_evicted not_evicted
 kill -INT "$stays"
 check stays_ends ends "$stays"

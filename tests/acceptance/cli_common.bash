@@ -74,6 +74,13 @@ run()
 # b ARGUMENTS... - busbar with a time limit, its output as it comes.
 b() { timeout --kill-after=5 "$limit" "$busbar" "$@"; }
 
+# jq_e ARGUMENTS... - jq -e, and false for no result at all: jq 1.6 calls empty input a success.
+jq_e()
+{
+    local result
+    result=$(jq -e "$@") && [ -n "$result" ]
+}
+
 # start ARGUMENTS... - busbar in the background, pid in $child; SIGINT is not ignored as bash would have it.
 # Output goes to $box/$name.out and .err, where $name is set before.
 start()
@@ -106,10 +113,10 @@ ends()
 says() { grep -q -- "$1" "$err"; }         # a pattern in stderr
 prints() { grep -q -- "$1" "$out"; }       # a pattern in stdout
 silent() { [ ! -s "$1" ]; }                # a file without content
-json() { jq -e "$1" "$out" >/dev/null; }   # every object in stdout makes this true
+json() { jq_e "$1" "$out" >/dev/null; }   # every object in stdout makes this true
 has_lines() { [ "$(wc -l <"$2")" -ge "$1" ]; }
-attached() { b node list --json 2>/dev/null | jq -e --arg n "$1" '.nodes[] | select(.name == $n and .state == "running")' >/dev/null; }
-is_reading() { b node info "$1" --json 2>/dev/null | jq -e '.nodes[0].subscriber_list | length > 0' >/dev/null; }
+attached() { b node list --json 2>/dev/null | jq_e --arg n "$1" '.nodes[] | select(.name == $n and .state == "running")' >/dev/null; }
+is_reading() { b node info "$1" --json 2>/dev/null | jq_e '.nodes[0].subscriber_list | length > 0' >/dev/null; }
 file_count() { find "$BUSBAR_DIR" -type f 2>/dev/null | wc -l; }
 file_kib() { du -sk "$BUSBAR_DIR" | cut -f 1; }
 

@@ -62,7 +62,7 @@ check_code name_is_taken 1 'stays' sub x --name stays
 name=watch
 start sub --status --json none/ --name watch
 watch=$child
-saw() { jq -e -s --arg n "$1" --arg s "$2" 'any(.[]; .node == $n and .status == $s)' "$box/watch.out" >/dev/null 2>&1; }
+saw() { jq_e -s --arg n "$1" --arg s "$2" 'any(.[]; .node == $n and .status == $s)' "$box/watch.out" >/dev/null 2>&1; }
 check watch_there soon is_reading watch
 for signal in INT TERM HUP; do
     name=ends$signal
@@ -116,7 +116,7 @@ start sub slow/ --reliable --name slow
 slow=$child
 check slow_there soon is_reading slow
 kill -STOP "$slow"
-slow_is_stopped() { b node list --json | jq -e '.nodes[] | select(.name == "slow") | .state == "stopped"' >/dev/null; }
+slow_is_stopped() { b node list --json | jq_e '.nodes[] | select(.name == "slow") | .state == "stopped"' >/dev/null; }
 check stopped_is_shown soon slow_is_stopped
 check stopped_does_not_answer run 1 "$busbar" node ping slow -W 0.2
 check doctor_with_stopped run 0 "$busbar" doctor --json
@@ -142,7 +142,7 @@ overrun()
     ends "$child"
     kill -CONT "$slow"
 }
-caught_up() { b node info slow --json | jq -e '.nodes[0] | .state == "running" and .subscriber_list[0].lag == 0' >/dev/null; }
+caught_up() { b node info slow --json | jq_e '.nodes[0] | .state == "running" and .subscriber_list[0].lag == 0' >/dev/null; }
 check fail_when_full overrun failing 40000 --fail
 check fail_code test "$code" = 1
 check fail_counts grep -q '^busbar: [0-9]* of 40001 messages went; [0-9]* were refused' "$box/failing.err"
