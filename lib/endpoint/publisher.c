@@ -338,7 +338,7 @@ bb_flush(struct bb_publisher *pub)
 int
 bb_publish(struct bb_topic *topic, const void *data, size_t bytes, uint32_t attr)
 {
-    void *p;
+    void *p = NULL;
     int rc = claim(topic, bytes, &p);
     if (BBI_UNLIKELY(rc < 0)) {
         return rc;

@@ -160,7 +160,7 @@ map_source(struct bb_subscriber *sub, const char *file, struct bbi_source **out)
     src->node_id = bbi_node_id(src->member, src->member_gen);
     (void)snprintf(src->node, sizeof(src->node), "%.47s", ident->name);
     bbi_reader_init(&src->reader, &map);
-    src->watch = &map.hdr->tail_seq;
+    src->watch = &src->reader.map.hdr->tail_seq;
     *out = src;
     return 0;
 }
