@@ -215,6 +215,7 @@ claim_surely(struct bb_publisher *pub, uint64_t bytes, void **out)
             if (rc < 0) {
                 return rc;
             }
+            pub->ts_state = BBI_TS_STALE; /* it flushed, and perhaps waited */
         } else {
             return rc;
         }
@@ -274,8 +275,13 @@ static void
 note_wanted(struct bb_publisher *pub, struct bb_topic *topic)
 {
     bbi_topic_refresh(topic);
+    bool is_first =
+        bbi_writer_is_flushed(&pub->writer); /* since the flush, which woke the others */
+    if (is_first) {
+        bbi_audience_forget_noted(&pub->audience);
+    }
+    pub->noted_others = !is_first && (pub->noted_others || pub->noted != NULL);
     bbi_audience_note(&pub->audience, &topic->mask);
-    pub->noted_others = pub->noted_others || pub->noted != NULL;
     pub->noted = topic;
     pub->noted_epoch = pub->audience.mask_epoch;
 }

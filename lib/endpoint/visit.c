@@ -16,7 +16,7 @@ enum {
     ARENA_FIRST = 256 * 1024,
     ALIGN = 8,
     ARENA_SLACK = 4 * ALIGN, /* a message is copied in two parts at most, each rounded up */
-    MAX_TROUBLES = 16,       /* new topics, laps: a hostile ring could look lapped for ever */
+    MAX_TROUBLES = 16,       /* of a visit: new topics, laps */
 };
 
 bool
@@ -210,11 +210,47 @@ corrupt(struct bb_subscriber *sub, struct bbi_source *src)
     src->is_drained = true;
 }
 
+/*
+ * Up to where descriptors may be looked at: what was announced.  Beyond it the publisher is at work, and each
+ * look takes a line away from it; so only now and then, and when it is gone.
+ */
+static uint64_t
+end_of_visit(const struct bb_subscriber *sub, const struct bbi_source *src)
+{
+    const struct bbi_reader *r = &src->reader;
+    uint64_t most = r->cursor + SKIP_BUDGET;
+    if (sub->must_peek || src->has_ended || bbi_is_before(most, r->known_tail)) {
+        return most;
+    }
+    return bbi_is_before(r->cursor, r->known_tail) ? r->known_tail : r->cursor;
+}
+
+/* How far a visit goes, and how often it met what is no message. */
+struct visit {
+    uint64_t end;
+    uint32_t troubles;
+};
+
+/* The cursor moved, or topics were learnt.  A hostile ring could look lapped for ever. */
+static bool
+go_on_from_cursor(struct visit *v, const struct bb_subscriber *sub, const struct bbi_source *src)
+{
+    v->end = end_of_visit(sub, src);
+    return sub->events == NULL && ++v->troubles <= MAX_TROUBLES; /* told before what comes after */
+}
+
 /* What next said; true when the visit goes on. */
 static bool
-after_next(struct bb_subscriber *sub, struct bbi_source *src, int rc, const struct bbi_item *item)
+after_next(struct visit *v,
+           struct bb_subscriber *sub,
+           struct bbi_source *src,
+           int rc,
+           const struct bbi_item *item)
 {
     switch (rc) {
+    case BBI_READ_MORE:
+        src->is_drained = !bbi_is_before(src->reader.cursor, src->reader.known_tail);
+        return false;
     case BBI_READ_NONE:
         src->is_drained = true;
         return false;
@@ -223,10 +259,10 @@ after_next(struct bb_subscriber *sub, struct bbi_source *src, int rc, const stru
             corrupt(sub, src);
             return false;
         }
-        return true;
+        return go_on_from_cursor(v, sub, src);
     case BB_EOVERRUN:
         note_loss(sub, src, item->seq);
-        return sub->events == NULL; /* told before what comes after */
+        return go_on_from_cursor(v, sub, src);
     default:
         corrupt(sub, src);
         return false;
@@ -235,7 +271,7 @@ after_next(struct bb_subscriber *sub, struct bbi_source *src, int rc, const stru
 
 /* The message at the cursor could not be taken, or is not wanted after all; true when the visit goes on. */
 static bool
-after_take(struct bb_subscriber *sub, struct bbi_source *src, enum taken t)
+after_take(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, enum taken t)
 {
     if (t == TAKEN_SKIPPED) {
         src->reader.filtered++;
@@ -244,7 +280,7 @@ after_take(struct bb_subscriber *sub, struct bbi_source *src, enum taken t)
     }
     if (t == TAKEN_LOST) {
         note_loss(sub, src, bbi_reader_overrun(&src->reader));
-        return sub->events == NULL;
+        return go_on_from_cursor(v, sub, src);
     }
     return false;
 }
@@ -310,56 +346,28 @@ begin_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t max)
     look_for_eviction(sub, src);
 }
 
-/*
- * Up to where descriptors may be looked at: what was announced.  Beyond it the publisher is at work, and each
- * look takes a line away from it; so only now and then, and when it is gone.
- */
-static uint64_t
-end_of_visit(const struct bb_subscriber *sub, const struct bbi_source *src)
-{
-    const struct bbi_reader *r = &src->reader;
-    uint64_t most = r->cursor + SKIP_BUDGET;
-    if (sub->must_peek || src->has_ended || bbi_is_before(most, r->known_tail)) {
-        return most;
-    }
-    return bbi_is_before(r->cursor, r->known_tail) ? r->known_tail : r->cursor;
-}
-
-/* What next() or take() could not give as it is; true when the visit goes on. */
-static bool
-go_on(struct bb_subscriber *sub, struct bbi_source *src, int rc, struct bbi_item *item)
-{
-    if (rc == BBI_READ_MORE) {
-        src->is_drained = !bbi_is_before(src->reader.cursor, src->reader.known_tail);
-        return false;
-    }
-    return after_next(sub, src, rc, item);
-}
-
 size_t
 bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_msg *msgs, size_t max)
 {
     struct bb_msg *msg = msgs;
     uint64_t *pos = sub->given_pos + sub->given_count;
-    uint32_t troubles = 0;
     size_t bytes = 0;
     struct bbi_item item;
     begin_visit(sub, src, max);
-    uint64_t end = end_of_visit(sub, src);
+    struct visit v = {.end = end_of_visit(sub, src)};
     const struct bb_msg *full = sub->events != NULL ? msgs : msgs + max;
     while (msg != full && bytes < VISIT_BYTES) {
-        int rc = bbi_reader_next(&src->reader, &item, end);
+        int rc = bbi_reader_next(&src->reader, &item, v.end);
         if (BBI_UNLIKELY(rc != BBI_READ_ITEM)) {
-            if (!go_on(sub, src, rc, &item) || ++troubles > MAX_TROUBLES) {
+            if (!after_next(&v, sub, src, rc, &item)) {
                 break;
             }
-            end = end_of_visit(sub, src); /* a lap moved the cursor */
             continue;
         }
         if (BBI_UNLIKELY(sub->is_copying || item.tag == BBI_TAG_SPILL)) {
             enum taken t = take_into_arena(sub, src, &item, msg);
             if (t != TAKEN_GIVEN) {
-                if (!after_take(sub, src, t)) {
+                if (!after_take(&v, sub, src, t)) {
                     break;
                 }
                 continue;

@@ -112,9 +112,8 @@ spin(struct bb_subscriber *sub, int64_t until_ns)
         if (glance_often(sub, SPIN_LOOKS)) {
             return true;
         }
-        if (sub->wait_mode
-            == BB_WAIT_SPIN) { /* more spinners than cores: one has what we wait for */
-            bbi_os_yield();
+        if (sub->wait_mode == BB_WAIT_SPIN) {
+            bbi_os_yield(); /* more spinners than cores: one has what we wait for */
         }
     } while (bbi_os_mono_ns() < until_ns);
     return false;
