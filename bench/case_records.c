@@ -6,16 +6,14 @@
  * every field.  Number and sum are arguments of the event, so loss, disorder and damage show as elsewhere.
  * Other peers, and the bare ring, send the same number of bytes: fixed messages of the events' mean size.
  */
+#include "bench/bus.h"
 #include "bench/cases.h"
 #include "bench/records.h"
 #include "bench/stream.h"
 
-#include <busbar/busbar.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLL_MAX = 64, MORE_MAX = 32 };
-static const int64_t block_ns = INT64_C(20) * 1000000000;
 static const char topic_name[] = "bench/records";
 
 static struct bench_records records; /* read before the fork */
@@ -32,31 +30,8 @@ struct pub {
 struct sub {
     struct bb_endpoint *ep;
     struct bb_subscriber *sub;
-    struct bb_msg msgs[POLL_MAX];
+    struct bb_msg msgs[BENCH_BUS_POLL];
 };
-
-static int
-complain(const char *what, int rc, const struct bb_error *e)
-{
-    (void)fprintf(stderr, "busbar: record-mix: %s: %s\n", what,
-                  e != NULL && e->sentence[0] != '\0' ? e->sentence : bb_strerror(rc));
-    return rc;
-}
-
-static int
-open_endpoint(const struct bench_setup *s,
-              const char *what,
-              unsigned index,
-              struct bb_endpoint **ep)
-{
-    char name[BB_NAME_MAX + 1];
-    struct bb_error error = {0};
-    (void)snprintf(name, sizeof(name), "%s-%u", what, index);
-    const struct bb_endpoint_opts opts = {
-        .size = sizeof(opts), .dir = s->dir, .bus = "bench", .name = name, .error = &error};
-    int rc = bb_endpoint_open(ep, &opts);
-    return rc < 0 ? complain("cannot attach", rc, &error) : 0;
-}
 
 /* ---- publisher --------------------------------------------------------------------------------- */
 
@@ -71,38 +46,20 @@ pub_close(void *pub)
 }
 
 static int
-open_ring(const struct bench_setup *s, struct pub *p)
-{
-    struct bb_error error = {0};
-    const struct bb_publisher_opts opts = {.size = sizeof(opts),
-                                           .lane = BB_LANE_CONTROL,
-                                           .policy = s->is_reliable ? BB_POLICY_BLOCK_FAIL
-                                                                    : BB_POLICY_EVICT,
-                                           .block_ns = block_ns,
-                                           .depth = s->ring_depth,
-                                           .bytes = s->ring_bytes,
-                                           .flags = (s->is_fenced ? BB_PUBLISHER_FENCE : 0u)
-                                                    | (s->is_coarse ? BB_PUBLISHER_COARSE : 0u),
-                                           .error = &error};
-    int rc = bb_publisher_open(&p->pub, p->ep, &opts);
-    rc = rc < 0 ? rc : bb_topic_open(&p->topic, p->pub, topic_name, sizeof(topic_name) - 1);
-    return rc < 0 ? complain("cannot open a publisher", rc, &error) : 0;
-}
-
-static int
 pub_open(const struct bench_setup *s, void *shared, unsigned index, void **pub)
 {
     (void)shared;
     struct pub *p = calloc(1, sizeof(*p));
     if (p == NULL) {
-        return complain("cannot open a publisher", BB_ENOMEM, NULL);
+        return bench_bus_complain("cannot open a publisher", BB_ENOMEM, NULL);
     }
-    p->batch = s->batch < MORE_MAX ? s->batch : MORE_MAX;
-    int rc = open_endpoint(s, "pub", index, &p->ep);
-    rc = rc < 0 ? rc : open_ring(s, p);
+    p->batch = s->batch < BENCH_BUS_MORE ? s->batch : BENCH_BUS_MORE;
+    int rc = bench_bus_endpoint(s, "pub", index, &p->ep);
+    rc = rc < 0 ? rc : bench_bus_publisher(s, p->ep, &p->pub);
+    rc = rc < 0 ? rc : bb_topic_open(&p->topic, p->pub, topic_name, sizeof(topic_name) - 1);
     if (rc == 0 && s->is_copying) {
         p->buffer = malloc(bb_publisher_max(p->pub));
-        rc = p->buffer != NULL ? 0 : complain("cannot get a buffer", BB_ENOMEM, NULL);
+        rc = p->buffer != NULL ? 0 : bench_bus_complain("cannot get a buffer", BB_ENOMEM, NULL);
     }
     if (rc < 0) {
         pub_close(p);
@@ -119,17 +76,17 @@ send_one(struct pub *p, const struct bench_record *record, uint64_t word, uint32
     void *room = p->buffer;
     int rc = p->buffer != NULL ? 0 : bb_loan(p->topic, record->event_bytes, &room);
     if (rc < 0) {
-        return complain("cannot get a loan", rc, NULL);
+        return bench_bus_complain("cannot get a loan", rc, NULL);
     }
     bb_build_init(&b, room, record->event_bytes);
     bench_record_event(&b, &records, record, word);
     int64_t bytes = bb_build_end(&b);
     if (bytes < 0) {
-        return complain("cannot build an event", (int)bytes, NULL);
+        return bench_bus_complain("cannot build an event", (int)bytes, NULL);
     }
     rc = p->buffer != NULL ? bb_publish(p->topic, room, (size_t)bytes, BB_EVENT | more)
                            : bb_commit(p->topic, (size_t)bytes, BB_EVENT | more);
-    return rc < 0 ? complain("cannot publish", rc, NULL) : 0;
+    return rc < 0 ? bench_bus_complain("cannot publish", rc, NULL) : 0;
 }
 
 static int
@@ -163,25 +120,14 @@ sub_close(void *sub)
 static int
 sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
 {
-    static const uint32_t waits[] = {BB_WAIT_SPIN, BB_WAIT_SLEEP, BB_WAIT_HYBRID};
-    static const char *const prefix = topic_name;
     (void)shared;
     struct sub *r = calloc(1, sizeof(*r));
     if (r == NULL) {
-        return complain("cannot open a subscriber", BB_ENOMEM, NULL);
+        return bench_bus_complain("cannot open a subscriber", BB_ENOMEM, NULL);
     }
-    struct bb_error error = {0};
-    const struct bb_subscriber_opts opts = {.size = sizeof(opts),
-                                            .flags = (s->is_reliable ? BB_SUBSCRIBER_RELIABLE : 0u)
-                                                     | (s->is_copying ? BB_SUBSCRIBER_COPIES : 0u),
-                                            .wait = waits[s->wait],
-                                            .prefixes = &prefix,
-                                            .prefix_count = 1,
-                                            .error = &error};
-    int rc = open_endpoint(s, "sub", index, &r->ep);
-    rc = rc < 0 ? rc : bb_subscriber_open(&r->sub, r->ep, &opts);
+    int rc = bench_bus_endpoint(s, "sub", index, &r->ep);
+    rc = rc < 0 ? rc : bench_bus_subscriber(s, r->ep, topic_name, &r->sub);
     if (rc < 0) {
-        (void)complain("cannot open a subscriber", rc, &error);
         sub_close(r);
         return rc;
     }
@@ -235,11 +181,11 @@ static int
 sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
 {
     struct sub *r = sub;
-    int got = bb_poll(r->sub, r->msgs, POLL_MAX, timeout_ns);
+    int got = bb_poll(r->sub, r->msgs, BENCH_BUS_POLL, timeout_ns);
     for (int i = 0; i < got; i++) {
         take_event(sink, &r->msgs[i]);
     }
-    return got < 0 ? complain("cannot poll", got, NULL) : got;
+    return got < 0 ? bench_bus_complain("cannot poll", got, NULL) : got;
 }
 
 /* busbar again, with events for payloads. */

@@ -7,20 +7,16 @@
  * Reliable   the publisher waits for a slow subscriber; lossy: subscribers get checked copies.
  * Topics     "bench/<publisher>/<number>"; subscribers want "bench/", or only the first ones by name.
  */
-#include "bench/driver.h"
+#include "bench/bus.h"
 
-#include <busbar/busbar.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    POLL_MAX = 64,    /* messages for each bb_poll */
     LOANS_MAX = 32,   /* for each bb_loan_batch */
-    MORE_MAX = 32,    /* messages that BB_MORE may hold back */
     TOPIC_BYTES = 48, /* of a topic's name, at most */
 };
-static const int64_t block_ns = INT64_C(20) * 1000000000; /* longer than any repetition */
 
 struct pub {
     struct bb_endpoint *ep;
@@ -36,16 +32,8 @@ struct pub {
 struct sub {
     struct bb_endpoint *ep;
     struct bb_subscriber *sub;
-    struct bb_msg msgs[POLL_MAX];
+    struct bb_msg msgs[BENCH_BUS_POLL];
 };
-
-static int
-complain(const char *what, int rc, const struct bb_error *e)
-{
-    (void)fprintf(stderr, "busbar: %s: %s\n", what,
-                  e != NULL && e->sentence[0] != '\0' ? e->sentence : bb_strerror(rc));
-    return rc;
-}
 
 static void
 describe(const struct bench_setup *s, FILE *out)
@@ -66,26 +54,7 @@ describe(const struct bench_setup *s, FILE *out)
         (void)fputs(s->is_single || s->topics > 1 ? ", a loan a message" : ", a loan a batch", out);
     }
     (void)fprintf(out, ", %s, waiting by %s%s, %d a poll", s->is_fenced ? "fence" : "membarrier",
-                  waits[s->wait], s->is_coarse ? ", coarse stamps" : "", POLL_MAX);
-}
-
-static int
-open_endpoint(const struct bench_setup *s,
-              const char *what,
-              unsigned index,
-              struct bb_endpoint **ep)
-{
-    char name[BB_NAME_MAX + 1];
-    struct bb_error error = {0};
-    (void)snprintf(name, sizeof(name), "%s-%u", what, index);
-    const struct bb_endpoint_opts opts = {.size = sizeof(opts),
-                                          .dir = s->dir,
-                                          .bus = "bench",
-                                          .name = name,
-                                          .timeout_ns = 5000000000,
-                                          .error = &error};
-    int rc = bb_endpoint_open(ep, &opts);
-    return rc < 0 ? complain("cannot attach", rc, &error) : 0;
+                  waits[s->wait], s->is_coarse ? ", coarse stamps" : "", BENCH_BUS_POLL);
 }
 
 /* ---- publisher --------------------------------------------------------------------------------- */
@@ -99,29 +68,6 @@ pub_close(void *pub)
     free(p->topics);
     free(p->buffer);
     free(p);
-}
-
-static int
-open_publisher(const struct bench_setup *s, struct pub *p)
-{
-    struct bb_error error = {0};
-    uint32_t topics = s->dictionary != 0 ? s->dictionary : s->topics;
-    uint32_t policy = BB_POLICY_EVICT;
-    if (s->is_reliable && !s->is_evicting) {
-        policy = BB_POLICY_BLOCK_FAIL;
-    }
-    const struct bb_publisher_opts opts = {.size = sizeof(opts),
-                                           .lane = BB_LANE_CONTROL,
-                                           .policy = policy,
-                                           .block_ns = block_ns,
-                                           .depth = s->ring_depth,
-                                           .bytes = s->ring_bytes,
-                                           .flags = (s->is_fenced ? BB_PUBLISHER_FENCE : 0u)
-                                                    | (s->is_coarse ? BB_PUBLISHER_COARSE : 0u),
-                                           .topics = s->dictionary != 0 || topics > 1 ? topics : 0,
-                                           .error = &error};
-    int rc = bb_publisher_open(&p->pub, p->ep, &opts);
-    return rc < 0 ? complain("cannot open a publisher", rc, &error) : 0;
 }
 
 /* A small generator with a fixed start: every run takes the topics in the same order. */
@@ -151,13 +97,13 @@ open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
         int bytes = snprintf(name, sizeof(name), "bench/%u/%06zu", index, i);
         int rc = bb_topic_open(&p->topics[i], p->pub, name, (size_t)bytes);
         if (rc < 0) {
-            return complain("cannot open a topic", rc, NULL);
+            return bench_bus_complain("cannot open a topic", rc, NULL);
         }
     }
     if (p->topics != NULL && s->is_shuffled) {
         shuffle(p->topics, p->topic_count);
     }
-    return p->topics != NULL ? 0 : complain("cannot open topics", BB_ENOMEM, NULL);
+    return p->topics != NULL ? 0 : bench_bus_complain("cannot open topics", BB_ENOMEM, NULL);
 }
 
 static int
@@ -166,16 +112,16 @@ pub_open(const struct bench_setup *s, void *shared, unsigned index, void **pub)
     (void)shared;
     struct pub *p = calloc(1, sizeof(*p));
     if (p == NULL) {
-        return complain("cannot open a publisher", BB_ENOMEM, NULL);
+        return bench_bus_complain("cannot open a publisher", BB_ENOMEM, NULL);
     }
     p->size = s->size;
-    p->batch = s->batch < MORE_MAX ? s->batch : MORE_MAX;
-    int rc = open_endpoint(s, "pub", index, &p->ep);
-    rc = rc < 0 ? rc : open_publisher(s, p);
+    p->batch = s->batch < BENCH_BUS_MORE ? s->batch : BENCH_BUS_MORE;
+    int rc = bench_bus_endpoint(s, "pub", index, &p->ep);
+    rc = rc < 0 ? rc : bench_bus_publisher(s, p->ep, &p->pub);
     rc = rc < 0 ? rc : open_topics(s, p, index);
     if (rc == 0 && s->is_copying) {
         p->buffer = calloc(1, s->size);
-        rc = p->buffer != NULL ? 0 : complain("cannot get a buffer", BB_ENOMEM, NULL);
+        rc = p->buffer != NULL ? 0 : bench_bus_complain("cannot get a buffer", BB_ENOMEM, NULL);
     }
     if (rc < 0) {
         pub_close(p);
@@ -202,13 +148,13 @@ send_loans(struct pub *p, struct bench_source *src, uint64_t count)
         void *room;
         int rc = bb_loan(topic, src->size, &room);
         if (__builtin_expect(rc < 0, 0)) {
-            return complain("cannot get a loan", rc, NULL);
+            return bench_bus_complain("cannot get a loan", rc, NULL);
         }
         bench_fill(src, room);
         uint32_t more = ++open < p->batch && i + 1 < count ? BB_MORE : 0;
         rc = bb_commit(topic, src->size, BB_RAW | more);
         if (__builtin_expect(rc < 0, 0)) {
-            return complain("cannot commit", rc, NULL);
+            return bench_bus_complain("cannot commit", rc, NULL);
         }
         open = more != 0 ? open : 0;
     }
@@ -226,7 +172,7 @@ send_loan_batches(struct pub *p, struct bench_source *src, uint64_t count)
         size_t want = left < count ? left : count;
         int got = bb_loan_batch(topic, src->size, want < LOANS_MAX ? want : LOANS_MAX, room);
         if (__builtin_expect(got < 0, 0)) {
-            return complain("cannot get a loan", got, NULL);
+            return bench_bus_complain("cannot get a loan", got, NULL);
         }
         for (int i = 0; i < got; i++) {
             bench_fill(src, room[i]);
@@ -236,7 +182,7 @@ send_loan_batches(struct pub *p, struct bench_source *src, uint64_t count)
         bool is_last = left == 0 || count == 0;
         int rc = bb_commit_batch(topic, NULL, (size_t)got, is_last ? BB_RAW : BB_RAW | BB_MORE);
         if (__builtin_expect(rc < 0, 0)) {
-            return complain("cannot commit", rc, NULL);
+            return bench_bus_complain("cannot commit", rc, NULL);
         }
         left = left == 0 ? p->batch : left;
     }
@@ -252,7 +198,7 @@ send_copies(struct pub *p, struct bench_source *src, uint64_t count)
         uint32_t more = ++open < p->batch && i + 1 < count ? BB_MORE : 0;
         int rc = bb_publish(next_topic(p), p->buffer, src->size, BB_RAW | more);
         if (__builtin_expect(rc < 0, 0)) {
-            return complain("cannot publish", rc, NULL);
+            return bench_bus_complain("cannot publish", rc, NULL);
         }
         open = more != 0 ? open : 0;
     }
@@ -281,22 +227,6 @@ sub_close(void *sub)
     free(r);
 }
 
-static int
-open_subscriber(const struct bench_setup *s, struct sub *r, const char *prefix)
-{
-    static const uint32_t waits[] = {BB_WAIT_SPIN, BB_WAIT_SLEEP, BB_WAIT_HYBRID};
-    struct bb_error error = {0};
-    const struct bb_subscriber_opts opts = {.size = sizeof(opts),
-                                            .flags = (s->is_reliable ? BB_SUBSCRIBER_RELIABLE : 0u)
-                                                     | (s->is_copying ? BB_SUBSCRIBER_COPIES : 0u),
-                                            .wait = waits[s->wait],
-                                            .prefixes = &prefix,
-                                            .prefix_count = prefix != NULL,
-                                            .error = &error};
-    int rc = bb_subscriber_open(&r->sub, r->ep, &opts);
-    return rc < 0 ? complain("cannot open a subscriber", rc, &error) : 0;
-}
-
 /* Some topics of each publisher, each by its name. */
 static int
 want_some(const struct bench_setup *s, struct sub *r)
@@ -307,7 +237,7 @@ want_some(const struct bench_setup *s, struct sub *r)
             int bytes = snprintf(name, sizeof(name), "bench/%u/%06u", i, j);
             int rc = bb_subscribe(r->sub, name, (size_t)bytes, 0);
             if (rc < 0) {
-                return complain("cannot subscribe", rc, NULL);
+                return bench_bus_complain("cannot subscribe", rc, NULL);
             }
         }
     }
@@ -320,7 +250,7 @@ sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
     (void)shared;
     struct sub *r = calloc(1, sizeof(*r));
     if (r == NULL) {
-        return complain("cannot open a subscriber", BB_ENOMEM, NULL);
+        return bench_bus_complain("cannot open a subscriber", BB_ENOMEM, NULL);
     }
     char prefix[TOPIC_BYTES] = "bench/";
     if (s->is_ping) {
@@ -329,8 +259,8 @@ sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
         (void)snprintf(prefix, sizeof(prefix), "other/");
     }
     bool is_choosy = s->wanted > 0 && s->wanted < s->topics;
-    int rc = open_endpoint(s, "sub", index, &r->ep);
-    rc = rc < 0 ? rc : open_subscriber(s, r, is_choosy ? NULL : prefix);
+    int rc = bench_bus_endpoint(s, "sub", index, &r->ep);
+    rc = rc < 0 ? rc : bench_bus_subscriber(s, r->ep, is_choosy ? NULL : prefix, &r->sub);
     rc = rc < 0 || !is_choosy ? rc : want_some(s, r);
     if (rc < 0) {
         sub_close(r);
@@ -344,9 +274,9 @@ static int
 sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
 {
     struct sub *r = sub;
-    int got = bb_poll(r->sub, r->msgs, POLL_MAX, timeout_ns);
+    int got = bb_poll(r->sub, r->msgs, BENCH_BUS_POLL, timeout_ns);
     if (__builtin_expect(got < 0, 0)) {
-        return complain("cannot poll", got, NULL);
+        return bench_bus_complain("cannot poll", got, NULL);
     }
     for (int i = 0; i < got; i++) {
         bench_take(sink, r->msgs[i].data, r->msgs[i].bytes);
