@@ -5,15 +5,14 @@
 #include "bench/stage.h"
 
 #include "bench/clock.h"
+#include "bench/scratch.h"
 #include <errno.h>
-#include <ftw.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,29 +103,6 @@ bench_await_phase(const struct bench_stage *st, enum bench_phase phase)
     while (bench_phase(st) < (uint32_t)phase) {
         bench_nap(glance_ns / 2);
     }
-}
-
-/* ---- the directory ----------------------------------------------------------------------------- */
-
-static int
-remove_one(const char *path, const struct stat *sb, int kind, struct FTW *ftw)
-{
-    (void)sb;
-    (void)ftw;
-    return kind == FTW_DP ? rmdir(path) : unlink(path);
-}
-
-static int
-make_dir(char *path, size_t bytes)
-{
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
-    (void)snprintf(path, bytes, "%s/busbar-bench-XXXXXX", base != NULL ? base : "/tmp");
-    if (mkdtemp(path) == NULL) {
-        (void)fprintf(stderr, "busbar-bench: cannot make the directory %s: %s.\n", path,
-                      strerror(errno));
-        return -1;
-    }
-    return 0;
 }
 
 /* ---- actors ------------------------------------------------------------------------------------ */
@@ -360,11 +336,11 @@ lead(struct bench_stage *st)
 int
 bench_stage_run(struct bench_stage *st)
 {
-    char dir[128];
-    if (make_dir(dir, sizeof(dir)) < 0) {
+    struct bench_scratch scratch;
+    if (bench_scratch_make(&scratch) < 0) {
         return -1;
     }
-    st->setup.dir = dir;
+    st->setup.dir = scratch.path;
     int rc = 0;
     if (st->driver->start != NULL) {
         rc = st->driver->start(&st->setup, &st->shared);
@@ -378,7 +354,7 @@ bench_stage_run(struct bench_stage *st)
             st->driver->stop(st->shared);
         }
     }
-    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    bench_scratch_remove(&scratch);
     st->setup.dir = NULL;
     return rc < 0 ? -1 : 0;
 }
