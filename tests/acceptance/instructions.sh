@@ -92,17 +92,18 @@ count()
 {
     awk -v name="$1" -v fn="$3" -v messages=$((many - few)) '
         $2 == fn && (!seen[FNR == NR]++ || $1 < n[FNR == NR]) { n[FNR == NR] = $1 }
-        END { if (seen[0] != 2 || seen[1] != 2) exit 1; printf "%-14s %7.1f\n", name, (n[0] - n[1]) / messages }' \
+        END { if (seen[0] != 2 || seen[1] != 2) exit 1; printf "%-15s %6.1f\n", name, (n[0] - n[1]) / messages }' \
         "$work/$2.$few" "$work/$2.$many" >>"$work/measured" \
         || { echo "[FAIL] $1: callgrind did not report $3() of the probe"; exit 1; }
 }
 
-for mode in loan copy skip; do
+for mode in loan stopped copy skip; do
     for messages in $few $many $few $many; do
         run $mode $messages
     done
 done
 count publish-loan loan publish_batches
+count publish-stopped stopped publish_batches
 count publish-copy copy publish_batches
 count poll-views loan poll_batches
 count poll-copies copy poll_batches
@@ -140,6 +141,13 @@ awk -v again="$again" '
                     printf "  %s fell by %.1f %%: lower the file: %s\n", name, -percent, again
                 }
             }
+        }
+        beside = measured["publish-stopped"] / measured["publish-loan"]
+        if (beside > 1.03) { # the counts themselves differ by 2 % from run to run
+            printf "[FAIL] beside_stopped: a stopped reader costs the publisher %.1f %%\n", (beside - 1) * 100
+            failed = 1
+        } else {
+            printf "[PASS] beside_stopped: a stopped reader costs the publisher nothing (%+.1f %%)\n", (beside - 1) * 100
         }
         if (grown) {
             printf "  Find what was added to the path of a message (callgrind_annotate shows it by line) and take it off.\n"

@@ -3,8 +3,9 @@
  * tests/acceptance/instructions_probe.c - messages go from a publisher to a subscriber of another endpoint
  * of this process; instructions.sh counts what publish_batches() and poll_batches() execute.
  *
- * Usage: instructions_probe loan|copy|skip MESSAGES (a multiple of 1,024)
+ * Usage: instructions_probe loan|stopped|copy|skip MESSAGES (a multiple of 1,024)
  *   loan   bb_loan, bb_commit; the subscriber gets views
+ *   stopped  the same; a second, lossy subscriber wants the topic and never polls
  *   copy   bb_publish; the subscriber gets copies
  *   skip   bb_publish of a topic that the subscriber does not want
  * 64 bytes, reliable, eight at a time on both sides; a ring's worth never lies unread.  The payload is
@@ -18,7 +19,7 @@
 enum { BYTES = 64, BATCH = 8, CHUNK = 1024 };
 
 struct bus {
-    struct bb_endpoint *writer, *reader;
+    struct bb_endpoint *writer, *reader, *other;
     struct bb_publisher *pub;
     struct bb_subscriber *sub;
     struct bb_topic *topic;
@@ -65,6 +66,17 @@ poll_batches(struct bus *bus)
 }
 
 static int
+open_stopped(struct bus *bus, const char *prefix)
+{
+    const struct bb_endpoint_opts eo = {.size = sizeof(eo), .name = "stopped"};
+    const struct bb_subscriber_opts so = {
+        .size = sizeof(so), .prefixes = &prefix, .prefix_count = 1};
+    struct bb_subscriber *sub; /* closed with its endpoint */
+    int rc = bb_endpoint_open(&bus->other, &eo);
+    return rc < 0 ? rc : bb_subscriber_open(&sub, bus->other, &so);
+}
+
+static int
 open_bus(struct bus *bus, const char *mode)
 {
     const struct bb_endpoint_opts writer = {.size = sizeof(writer), .name = "writer"};
@@ -81,7 +93,8 @@ open_bus(struct bus *bus, const char *mode)
     rc = rc < 0 ? rc : bb_endpoint_open(&bus->reader, &reader);
     rc = rc < 0 ? rc : bb_publisher_open(&bus->pub, bus->writer, &po);
     rc = rc < 0 ? rc : bb_topic_open(&bus->topic, bus->pub, "zeek/dns", 8);
-    return rc < 0 ? rc : bb_subscriber_open(&bus->sub, bus->reader, &so);
+    rc = rc < 0 ? rc : bb_subscriber_open(&bus->sub, bus->reader, &so);
+    return rc == 0 && strcmp(mode, "stopped") == 0 ? open_stopped(bus, prefix) : rc;
 }
 
 static int
@@ -111,7 +124,7 @@ main(int argc, char **argv)
     if (argc != 3) {
         return 2;
     }
-    int with_loan = strcmp(argv[1], "loan") == 0;
+    int with_loan = strcmp(argv[1], "loan") == 0 || strcmp(argv[1], "stopped") == 0;
     long count = strtol(argv[2], NULL, 10), sent = 0, got = 0;
     int rc = open_bus(&bus, argv[1]);
     if (rc < 0) {
@@ -126,6 +139,7 @@ main(int argc, char **argv)
         got += n;
     }
     rc = check_counts(&bus, argv[1], sent, got);
+    bb_endpoint_close(bus.other);
     bb_endpoint_close(bus.reader);
     bb_endpoint_close(bus.writer);
     return rc;
