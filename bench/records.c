@@ -5,6 +5,7 @@
  */
 #include "bench/records.h"
 
+#include "bench/shuffle.h"
 #include <busbar/busbar.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -294,22 +295,13 @@ bench_records_free(struct bench_records *r)
 
 /* ---- made ones --------------------------------------------------------------------------------- */
 
-static uint64_t
-next_random(uint64_t *x)
-{
-    *x ^= *x << 13;
-    *x ^= *x >> 7;
-    *x ^= *x << 17;
-    return *x;
-}
-
 static void
 make_line(FILE *out, uint64_t *x, unsigned i)
 {
     static const char *const types[] = {"A", "AAAA", "PTR", "SRV", "TXT"};
     static const char *const hosts[] = {"www",     "mail",      "ntp",
                                         "updates", "telemetry", "a.very.deep.name"};
-    uint64_t a = next_random(x), b = next_random(x);
+    uint64_t a = bench_random(x), b = bench_random(x);
     (void)fprintf(
         out,
         "{\"_path\":\"dns\",\"ts\":\"2024-01-01T%02u:%02u:%02u.%06uZ\",\"uid\":\"C%016llx\","
@@ -331,7 +323,7 @@ int
 bench_records_make(struct bench_records *r)
 {
     size_t bytes = 0;
-    uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t x = BENCH_RANDOM_SEED;
     memset(r, 0, sizeof(*r));
     FILE *f = open_memstream(&r->text, &bytes);
     for (unsigned i = 0; f != NULL && i < 20000; i++) {

@@ -6,31 +6,29 @@
  *            Publishers' endpoints listen on a free port, subscribers' peer with them; none forwards for others.
  * Messages   one Broker string each, handed to endpoint::publish in batches of up to 32.
  * Reliable   endpoint::publish queues without a limit, and the publisher class, which has one, hangs when its queue
- *            fills.  So a window is lent: how far each subscriber is stands in memory made by start, and a
- *            publisher stays within 16384 messages or 16 MiB of the slowest.  It costs Broker no message.  Where nobody
- *            listens, the publisher asks its own core for an answer as often, so that the core keeps up.
+ *            fills.  So a window is lent (credit.h): 16384 messages or 16 MiB.  Where nobody listens, the publisher
+ *            asks its own core for an answer as often, so that the core keeps up.
  * Latency    Broker's streams hold a batch back for CAF's max-batch-delay.  Where each message counts by itself it
  *            is 50 us here; with the default a round trip takes 15 to 20 ms.
  * Topics     "bench/w/N" those that are wanted, "bench/u/N" the rest; a subscription is a prefix.
  * Connected  a subscription stands before the peering starts, and peer() returns when the publisher has its filter.
  */
 #include "bench/driver.h"
+#include "bench/shuffle.h"
 
+#include "bench/peers/credit.h"
 #include <algorithm>
 #include <atomic>
 #include <broker/broker.hh>
 #include <caf/config.hpp>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <poll.h>
 #include <string>
-#include <sys/mman.h>
 #include <thread>
 #include <vector>
 
@@ -44,30 +42,20 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr unsigned batch_max = 32;
-constexpr uint64_t window_messages = 16384, window_bytes = 16 << 20;
-constexpr uint64_t closed = UINT64_MAX;
+constexpr uint64_t window_messages = 16384;
 constexpr size_t queue_messages = 512; /* that a subscriber holds before it stops its stream */
 constexpr auto latency_batch_delay = microseconds(50);
-constexpr auto open_time = seconds(10), stuck_time = seconds(20), end_time = seconds(5);
-constexpr auto room_nap = microseconds(50), hybrid_spin = microseconds(50);
+constexpr auto open_time = seconds(10), end_time = seconds(5);
+constexpr auto hybrid_spin = microseconds(50);
 constexpr auto glance = milliseconds(1);
 
 /* Made by start, before any fork. */
 struct bus {
-    unsigned publishers, subscribers;
-    size_t bytes;
+    bench_credit credit;
     std::atomic<uint32_t> ping_order;              /* subscribers of a ping that are open */
     std::atomic<uint16_t> ports[BENCH_PUBLISHERS]; /* of each publisher's endpoint; 0: not yet */
-    /* [subscriber][publisher], the number that it expects; written by the subscriber alone, after it took
-     * messages.  closed: it takes no more. */
-    std::atomic<uint64_t> next[1];
-
-    std::atomic<uint64_t> &of(unsigned subscriber, unsigned publisher)
-    {
-        return next[size_t{subscriber} * publishers + publisher];
-    }
 };
-static_assert(std::atomic<uint64_t>::is_always_lock_free, "counters are shared by processes");
+static_assert(std::atomic<uint32_t>::is_always_lock_free, "shared by processes");
 
 int
 complain(const char *what, const char *why)
@@ -122,24 +110,13 @@ open_station(const bench_setup &s, std::weak_ptr<station> &side)
 int
 start(const bench_setup *s, void **shared)
 {
-    size_t bytes = sizeof(bus) + size_t{s->publishers} * s->subscribers * sizeof(uint64_t);
-    void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) {
-        return complain("cannot start", strerror(errno));
-    }
-    bus *b = static_cast<bus *>(at);
-    b->publishers = s->publishers;
-    b->subscribers = s->subscribers;
-    b->bytes = bytes;
-    *shared = b;
-    return 0;
+    return bench_credit_start(s, "broker", sizeof(bus), nullptr, shared);
 }
 
 void
 stop(void *shared)
 {
-    bus *b = static_cast<bus *>(shared);
-    (void)munmap(b, b->bytes);
+    bench_credit_stop(&static_cast<bus *>(shared)->credit);
 }
 
 void
@@ -161,29 +138,18 @@ struct pub {
     bus *shared;
     unsigned index, batch;
     bool is_heard, is_ping; /* is_heard: somebody wants some of it */
-    uint64_t window, limit; /* messages; the number that must not be sent yet */
-    uint64_t last_wanted;   /* number after the last that somebody wants */
+    bench_window window;
+    uint64_t last_wanted; /* number after the last that somebody wants */
     std::vector<broker::topic> topics;
     std::vector<bool> is_wanted; /* of each topic */
     size_t turn;
     std::vector<broker::data_message> ready;
 
-    uint64_t slowest() const;
     int await_room(uint64_t number);
     void append(bench_source *src);
     void flush();
     void await_delivery() const;
 };
-
-uint64_t
-pub::slowest() const
-{
-    uint64_t least = closed;
-    for (unsigned i = 0; i < shared->subscribers; i++) {
-        least = std::min(least, shared->of(i, index).load(std::memory_order_relaxed));
-    }
-    return least;
-}
 
 /* Waits until message `number` may be sent. */
 int
@@ -191,20 +157,10 @@ pub::await_room(uint64_t number)
 {
     if (!is_heard) {
         (void)home->ep.peer_subscriptions(); /* the core answers after what it was given before */
-        limit = number + window;
+        window.limit = number + window.size;
         return 0;
     }
-    for (auto until = steady_clock::now() + stuck_time;;) {
-        uint64_t at = slowest();
-        limit = at < closed - window ? at + window : closed;
-        if (number < limit) {
-            return 0;
-        }
-        if (steady_clock::now() > until) {
-            return complain("cannot send", "a subscriber has taken nothing for 20 s");
-        }
-        std::this_thread::sleep_for(room_nap);
-    }
+    return bench_window_await(&window, number);
 }
 
 void
@@ -232,25 +188,21 @@ void
 pub::await_delivery() const
 {
     auto until = steady_clock::now() + end_time;
-    while (is_heard && !is_ping && slowest() < last_wanted && steady_clock::now() < until) {
+    while (is_heard && !is_ping && bench_window_slowest(&window) < last_wanted
+           && steady_clock::now() < until) {
         std::this_thread::sleep_for(glance);
     }
 }
 
-/* A small generator with a fixed start: every run takes the topics in the same order. */
 std::vector<unsigned>
 order_of_topics(const bench_setup &s)
 {
     std::vector<unsigned> order(s.topics);
-    uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
     for (unsigned i = 0; i < s.topics; i++) {
         order[i] = i;
     }
-    for (unsigned i = s.topics; s.is_shuffled && i > 1; i--) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        std::swap(order[i - 1], order[x % i]);
+    if (s.is_shuffled) {
+        bench_shuffle(order.data(), order.size(), sizeof(unsigned));
     }
     return order;
 }
@@ -282,9 +234,10 @@ open_pub(const bench_setup &s, bus *b, unsigned index, void **out)
     p->batch = std::min(s.batch, batch_max);
     p->is_heard = s.wanted > 0 && s.subscribers > 0;
     p->is_ping = s.is_ping;
-    /* With topics that nobody wants a subscriber knows how far it is only once a round. */
-    p->window = std::min(window_messages, window_bytes / s.size) + s.topics - s.wanted;
-    p->limit = s.is_ping ? closed : 0;
+    bench_window_open(&p->window, &s, &b->credit, index, window_messages);
+    if (!p->is_heard && !s.is_ping) {
+        p->window.limit = 0; /* await_room sees to it */
+    }
     open_topics(s, *p);
     p->home = open_station(s, of_publishers);
     if (p->home->port == 0) {
@@ -314,7 +267,7 @@ pub_send(void *out, bench_source *src, uint64_t count)
     pub *p = static_cast<pub *>(out);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t number = src->word & BENCH_NUMBER_MASK;
-        if (__builtin_expect(number >= p->limit, 0)) {
+        if (!bench_window_has_room(&p->window, number)) {
             p->flush();
             if (p->await_room(number) < 0) {
                 return -1;
@@ -348,7 +301,6 @@ struct sub {
     bench_wait wait;
 
     bool peer_with(unsigned publisher);
-    void tell_next(const bench_sink *sink);
     int take_ready(bench_sink *sink);
     void await_input(nanoseconds timeout);
 };
@@ -375,18 +327,6 @@ sub::peer_with(unsigned publisher)
     return true;
 }
 
-void
-sub::tell_next(const bench_sink *sink)
-{
-    for (unsigned i = 0; i < shared->publishers; i++) {
-        uint64_t next = sink != nullptr ? sink->next[i] : closed;
-        auto &told = shared->of(index, i);
-        if (told.load(std::memory_order_relaxed) != next) {
-            told.store(next, std::memory_order_relaxed);
-        }
-    }
-}
-
 int
 sub::take_ready(bench_sink *sink)
 {
@@ -399,7 +339,7 @@ sub::take_ready(bench_sink *sink)
         bench_take(sink, text->data(), text->size());
     }
     if (!messages.empty()) {
-        tell_next(sink);
+        bench_credit_tell(&shared->credit, index, sink);
     }
     return static_cast<int>(messages.size());
 }
@@ -443,12 +383,11 @@ connect_to_publishers(const bench_setup &s, sub &r)
 int
 open_sub(const bench_setup &s, bus *b, unsigned index, void **out)
 {
-    static const bench_sink nothing_yet{};
     auto r = std::make_unique<sub>();
     r->shared = b;
     r->index = index;
     r->wait = s.wait;
-    r->tell_next(&nothing_yet);
+    bench_credit_open(&b->credit, index);
     r->home = open_station(s, of_subscribers);
     r->in = std::make_unique<broker::subscriber>(r->home->ep.make_subscriber({}, queue_messages));
     r->in->set_rate_calculation(false);
@@ -486,7 +425,7 @@ void
 sub_close(void *in)
 {
     sub *r = static_cast<sub *>(in);
-    r->tell_next(nullptr);
+    bench_credit_close(&r->shared->credit, r->index);
     delete r;
 }
 

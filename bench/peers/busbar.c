@@ -8,6 +8,7 @@
  * Topics     "bench/<publisher>/<number>"; subscribers want "bench/", or only the first ones by name.
  */
 #include "bench/bus.h"
+#include "bench/shuffle.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -70,22 +71,6 @@ pub_close(void *pub)
     free(p);
 }
 
-/* A small generator with a fixed start: every run takes the topics in the same order. */
-static void
-shuffle(struct bb_topic **topics, size_t count)
-{
-    uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
-    for (size_t i = count; i > 1; i--) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        size_t j = x % i;
-        struct bb_topic *t = topics[i - 1];
-        topics[i - 1] = topics[j];
-        topics[j] = t;
-    }
-}
-
 static int
 open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
 {
@@ -101,7 +86,7 @@ open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
         }
     }
     if (p->topics != NULL && s->is_shuffled) {
-        shuffle(p->topics, p->topic_count);
+        bench_shuffle(p->topics, p->topic_count, sizeof(*p->topics));
     }
     return p->topics != NULL ? 0 : bench_bus_complain("cannot open topics", BB_ENOMEM, NULL);
 }

@@ -15,10 +15,11 @@
  * Connected  RouDi connects a port while it makes it, so what open returned can be heard at once.
  */
 #include "bench/driver.h"
+#include "bench/shuffle.h"
 
 #include "bench/clock.h"
+#include "bench/peers/daemon.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <iceoryx_binding_c/config.h>
 #include <iceoryx_binding_c/log.h>
 #include <iceoryx_binding_c/publisher.h>
@@ -32,8 +33,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef BENCH_PROGRAM
@@ -52,15 +51,13 @@ enum {
     NAME_BYTES = 32,
 };
 static const uint64_t pool_max_bytes = UINT64_C(2) << 30;
-static const int64_t ready_ns = 20000000000, glance_ns = 2000000;
 static const int64_t hybrid_spin_ns = 50000, poll_nap_ns = 20000;
 static const char service[] = "busbar-bench";
 
 /* Made by start, before any fork.  The harness ends its processes without the library's farewell, which would remove
  * their sockets and locks; so they leave their numbers here, and stop removes them. */
 struct bus {
-    pid_t roudi;
-    char log_path[PATH_MAX]; /* what RouDi says */
+    struct bench_daemon roudi;
     atomic_uint member_count;
     pid_t members[MEMBERS_MAX];
 };
@@ -121,93 +118,6 @@ may_sleep(const struct bench_setup *s)
     return s->wait == BENCH_SLEEP || (s->wait == BENCH_HYBRID && s->is_ping);
 }
 
-/* ---- daemon ------------------------------------------------------------------------------------ */
-
-static _Noreturn void
-become_daemon(char *const argv[], const char *log_path, int death_signal, pid_t harness)
-{
-    int out = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (out < 0 || in < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0
-        || dup2(out, STDERR_FILENO) < 0) {
-        _exit(127);
-    }
-    (void)setsid(); /* an interrupt from the keyboard is the harness's */
-    (void)prctl(PR_SET_PDEATHSIG, death_signal);
-    if (getppid() != harness) {
-        _exit(127);
-    }
-    (void)execvp(argv[0], argv);
-    (void)fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
-    _exit(127);
-}
-
-static bool
-has_ended(pid_t pid)
-{
-    return waitpid(pid, NULL, WNOHANG) == pid;
-}
-
-static void
-kill_daemon(pid_t pid)
-{
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-}
-
-/* Whether the file has the phrase; line: the last one that is not empty. */
-static bool
-has_said(const char *log_path, const char *phrase, char *line, int bytes)
-{
-    char next[256];
-    bool is_there = false;
-    FILE *log = fopen(log_path, "re");
-    line[0] = '\0';
-    while (log != NULL && fgets(next, sizeof(next), log) != NULL) {
-        next[strcspn(next, "\n")] = '\0';
-        is_there = is_there || strstr(next, phrase) != NULL;
-        if (next[0] != '\0') {
-            (void)snprintf(line, (size_t)bytes, "%s", next);
-        }
-    }
-    if (log != NULL) {
-        (void)fclose(log);
-    }
-    return is_there;
-}
-
-static int
-start_roudi(struct bus *bus, char *config_path)
-{
-    char roudi[] = BENCH_PROGRAM, quiet[] = "--log-level=warning", lone[] = "--monitoring-mode=off",
-         brief[] = "--kill-delay=1", file[] = "--config-file", line[256];
-    char *const argv[] = {roudi, quiet, lone, brief, file, config_path, NULL};
-    pid_t harness = getpid();
-    pid_t pid = fork();
-    if (pid == 0) {
-        /* Without the harness nobody else would take its shared memory down. */
-        become_daemon(argv, bus->log_path, SIGTERM, harness);
-    }
-    if (pid < 0) {
-        return complain("cannot start iox-roudi", strerror(errno));
-    }
-    bus->roudi = pid;
-    int64_t until = bench_now_ns() + ready_ns;
-    while (!has_said(bus->log_path, "ready for clients", line, sizeof(line))) {
-        bool is_late = bench_now_ns() > until;
-        if (has_ended(pid)) {
-            return complain("iox-roudi ended (stop the one that runs already, if so)", line);
-        }
-        if (is_late) {
-            kill_daemon(pid);
-            return complain("iox-roudi is not ready in time", line);
-        }
-        bench_nap(glance_ns);
-    }
-    return 0;
-}
-
 /* ---- shape of a case --------------------------------------------------------------------------- */
 
 /* Whether publishers are told apart by their instance, or all share one. */
@@ -258,28 +168,57 @@ check_limits(const struct bench_setup *s, uint64_t *chunks)
     return 0;
 }
 
-static int
-write_config(const struct bench_setup *s, const char *path, uint64_t chunks)
+/* ---- daemon ------------------------------------------------------------------------------------ */
+
+static bool
+is_ready(const struct bench_setup *s, void *shared)
 {
-    FILE *f = fopen(path, "we");
-    if (f == NULL) {
-        return complain(path, strerror(errno));
+    (void)s;
+    const struct bus *bus = shared;
+    char line[256];
+    bool is_said = false;
+    FILE *log = fopen(bus->roudi.log_path, "re");
+    while (log != NULL && !is_said && fgets(line, sizeof(line), log) != NULL) {
+        is_said = strstr(line, "ready for clients") != NULL;
     }
+    if (log != NULL) {
+        (void)fclose(log);
+    }
+    return is_said;
+}
+
+static int
+start_roudi(const struct bench_setup *s, struct bus *bus, uint64_t chunks)
+{
+    char config[PATH_MAX];
     size_t chunk_bytes = (s->size + CHUNK_STEP - 1) / CHUNK_STEP * CHUNK_STEP;
-    (void)fprintf(f,
-                  "[general]\nversion = 1\n\n[[segment]]\n\n[[segment.mempool]]\nsize = %zu\n"
-                  "count = %llu\n",
-                  chunk_bytes, (unsigned long long)chunks);
-    return fclose(f) == 0 ? 0 : complain(path, strerror(errno));
+    (void)snprintf(config, sizeof(config), "%s/roudi.toml", s->dir);
+    if (bench_daemon_configure("iceoryx", config,
+                               "[general]\nversion = 1\n\n[[segment]]\n\n[[segment.mempool]]\n"
+                               "size = %zu\ncount = %llu\n",
+                               chunk_bytes, (unsigned long long)chunks)
+        < 0) {
+        return -1;
+    }
+    const struct bench_daemon_opts roudi = {
+        .driver = "iceoryx",
+        .name = "iox-roudi",
+        .argv = {BENCH_PROGRAM, "--log-level=warning", "--monitoring-mode=off", "--kill-delay=1",
+                 "--config-file", config},
+        .death_signal = SIGTERM, /* nobody else would take its shared memory down */
+        .is_ready = is_ready,
+    };
+    if (bench_daemon_start(&bus->roudi, &roudi, s, bus) < 0) {
+        return complain("cannot start", "if another RouDi runs on this machine, stop it");
+    }
+    return 0;
 }
 
 static int
 start(const struct bench_setup *s, void **shared)
 {
-    char config[PATH_MAX];
     uint64_t chunks;
-    (void)snprintf(config, sizeof(config), "%s/roudi.toml", s->dir);
-    if (check_limits(s, &chunks) < 0 || write_config(s, config, chunks) < 0) {
+    if (check_limits(s, &chunks) < 0) {
         return -1;
     }
     struct bus *bus =
@@ -287,8 +226,7 @@ start(const struct bench_setup *s, void **shared)
     if (bus == MAP_FAILED) {
         return complain("cannot start", strerror(errno));
     }
-    (void)snprintf(bus->log_path, sizeof(bus->log_path), "%s/roudi.log", s->dir);
-    if (start_roudi(bus, config) < 0) {
+    if (start_roudi(s, bus, chunks) < 0) {
         (void)munmap(bus, sizeof(*bus));
         return -1;
     }
@@ -325,11 +263,11 @@ stop(void *shared)
 {
     struct bus *bus = shared;
     unsigned count = atomic_load_explicit(&bus->member_count, memory_order_relaxed);
-    remove_segments(bus->log_path);
+    remove_segments(bus->roudi.log_path);
     (void)unlink("/tmp/roudi");
     (void)unlink("/tmp/roudi.lock");
     (void)unlink("/tmp/iox-unique-roudi.lock");
-    kill_daemon(bus->roudi);
+    bench_daemon_kill(&bus->roudi);
     for (unsigned i = 0; i < count && i < MEMBERS_MAX; i++) {
         char path[NAME_BYTES * 2];
         (void)snprintf(path, sizeof(path), "/tmp/busbar-bench-%ld", (long)bus->members[i]);
@@ -355,17 +293,12 @@ name_waiting(const struct bench_setup *s)
 static void
 describe(const struct bench_setup *s, FILE *out)
 {
-    char version[64] = "version unknown";
-    FILE *roudi = popen(BENCH_PROGRAM " --version 2>/dev/null", "re");
-    if (roudi != NULL) {
-        (void)!fscanf(roudi, "RouDi version: %63[^\n]", version);
-        (void)pclose(roudi);
-    }
     (void)fprintf(
         out,
         "%s (C binding), RouDi with monitoring off, %s, %s, queue %d, one pool of chunks of "
         "the message's size, %s",
-        version, s->is_copying ? "loan filled by a copy, copied out" : "loan, publish, take",
+        bench_daemon_version(BENCH_PROGRAM, "RouDi version: ", "\n").text,
+        s->is_copying ? "loan filled by a copy, copied out" : "loan, publish, take",
         s->is_reliable ? "WAIT_FOR_CONSUMER and BLOCK_PRODUCER" : "oldest data discarded",
         QUEUE_DEPTH, name_waiting(s));
 }
@@ -395,17 +328,11 @@ static unsigned *
 order_of_topics(const struct bench_setup *s)
 {
     unsigned *order = calloc(s->topics, sizeof(*order));
-    uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
     for (unsigned i = 0; order != NULL && i < s->topics; i++) {
         order[i] = i;
     }
-    for (unsigned i = s->topics; order != NULL && s->is_shuffled && i > 1; i--) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        unsigned j = (unsigned)(x % i), t = order[i - 1];
-        order[i - 1] = order[j];
-        order[j] = t;
+    if (order != NULL && s->is_shuffled) {
+        bench_shuffle(order, s->topics, sizeof(*order));
     }
     return order;
 }

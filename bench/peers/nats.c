@@ -3,9 +3,8 @@
  * bench/peers/nats.c - NATS through cnats: core publish and subscribe, no JetStream.
  *
  * Daemon     nats-server on a free port of the loopback, which it writes into a file; TCP is all it speaks.
- * Reliable   NATS has no flow control: the server cuts off who does not follow.  So a window is lent: how far
- *            each subscriber is stands in memory made by start, and a publisher stays within 65536 messages or
- *            16 MiB of the slowest.  It costs NATS no message.  Lossy: no window, and what NATS does by itself.
+ * Reliable   NATS has no flow control: the server cuts off who does not follow.  So a window is lent
+ *            (credit.h): 65536 messages or 16 MiB.  Lossy: no window, and what NATS does by itself.
  * Flush      each message by itself: SendAsap, a write for each.  In batches: cnats gathers up to 32 KiB, and
  *            its flusher sends what is left about a millisecond later; there is no other flush but a round trip.
  * Topics     bench.w.N those that are wanted, bench.u.N the rest: a synchronous subscription has a queue of its
@@ -13,20 +12,14 @@
  * Connected  sub_open makes a round trip after the subscription, so the server knows it.
  */
 #include "bench/driver.h"
+#include "bench/shuffle.h"
 
-#include "bench/clock.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "bench/peers/credit.h"
+#include "bench/peers/daemon.h"
 #include <limits.h>
 #include <nats/nats.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #ifndef BENCH_PROGRAM
 #    define BENCH_PROGRAM "nats-server" /* the build says where it is */
@@ -34,30 +27,18 @@
 
 enum {
     WINDOW_MESSAGES = 65536,
-    WINDOW_BYTES = 16 << 20,
     MAX_PENDING = 256 << 20, /* bytes that the server holds for a client before it cuts it off */
     TAKE_MAX = 256,          /* messages in one sub_recv */
     SUBJECT_BYTES = 24, /* "bench.w.000000.": the payload that follows in a natsMsg is aligned */
     OPEN_MS = 10000,
 };
-static const int64_t ready_ns = 10000000000, end_ns = 5000000000, glance_ns = 2000000;
-static const int64_t stuck_ns = 20000000000, room_nap_ns = 50000, ms_ns = 1000000;
+static const int64_t ms_ns = 1000000;
 
-/* Made by start, before any fork.  next: [subscriber][publisher], the number that it expects; written by the
- * subscriber alone, after it took messages.  CLOSED: it takes no more. */
+/* Made by start, before any fork. */
 struct bus {
-    pid_t server;
+    struct bench_credit credit;
+    struct bench_daemon server;
     char url[64];
-    unsigned publishers, subscribers;
-    size_t bytes;
-    _Atomic uint64_t next[];
-};
-#define CLOSED UINT64_MAX
-
-struct window {
-    struct bus *bus; /* NULL: there is none */
-    unsigned publisher;
-    uint64_t size, limit; /* messages; the number that must not be sent yet */
 };
 
 struct pub {
@@ -65,7 +46,7 @@ struct pub {
     void *buffer;
     char (*subjects)[SUBJECT_BYTES];
     unsigned topic_count, turn;
-    struct window window;
+    struct bench_window window;
 };
 
 struct sub {
@@ -90,12 +71,6 @@ check(natsStatus status, const char *what)
     return status == NATS_OK ? 0 : complain(what, natsStatus_GetText(status));
 }
 
-static bool
-must_hold(const struct bench_setup *s)
-{
-    return s->is_reliable && !s->is_evicting;
-}
-
 /* Each message goes out at once. */
 static bool
 is_hasty(const struct bench_setup *s)
@@ -104,74 +79,6 @@ is_hasty(const struct bench_setup *s)
 }
 
 /* ---- daemon ------------------------------------------------------------------------------------ */
-
-static _Noreturn void
-become_daemon(char *const argv[], const char *log_path, int death_signal, pid_t harness)
-{
-    int out = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (out < 0 || in < 0 || dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0
-        || dup2(out, STDERR_FILENO) < 0) {
-        _exit(127);
-    }
-    (void)setsid(); /* an interrupt from the keyboard is the harness's */
-    (void)prctl(PR_SET_PDEATHSIG, death_signal);
-    if (getppid() != harness) {
-        _exit(127);
-    }
-    (void)execvp(argv[0], argv);
-    (void)fprintf(stderr, "cannot run %s: %s\n", argv[0], strerror(errno));
-    _exit(127);
-}
-
-static bool
-has_ended(pid_t pid)
-{
-    return waitpid(pid, NULL, WNOHANG) == pid;
-}
-
-static void
-stop_daemon(pid_t pid)
-{
-    (void)kill(pid, SIGTERM);
-    for (int64_t until = bench_now_ns() + end_ns; bench_now_ns() < until;) {
-        if (has_ended(pid)) {
-            return;
-        }
-        bench_nap(glance_ns);
-    }
-    (void)kill(pid, SIGKILL);
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-}
-
-static void
-last_line(const char *log_path, char *line, int bytes)
-{
-    char next[256];
-    FILE *log = fopen(log_path, "re");
-    (void)snprintf(line, (size_t)bytes, "it said nothing");
-    while (log != NULL && fgets(next, sizeof(next), log) != NULL) {
-        next[strcspn(next, "\n")] = '\0';
-        (void)snprintf(line, (size_t)bytes, "%s", next);
-    }
-    if (log != NULL) {
-        (void)fclose(log);
-    }
-}
-
-static int
-write_config(const struct bench_setup *s, const char *path)
-{
-    FILE *f = fopen(path, "we");
-    if (f == NULL) {
-        return complain(path, strerror(errno));
-    }
-    size_t payload = s->size > 1 << 20 ? s->size : 1 << 20;
-    (void)fprintf(f, "max_pending: %d\nmax_payload: %zu\nports_file_dir: \"%s\"\n", MAX_PENDING,
-                  payload, s->dir);
-    return fclose(f) == 0 ? 0 : complain(path, strerror(errno));
-}
 
 /* The ports file is JSON with one address for clients: "nats://127.0.0.1:12345". */
 static bool
@@ -193,145 +100,59 @@ read_url(const char *path, char *url, int bytes)
     return true;
 }
 
-static int
-start_server(const struct bench_setup *s, struct bus *bus)
+static bool
+is_ready(const struct bench_setup *s, void *shared)
 {
-    char config[PATH_MAX], log[PATH_MAX], ports[PATH_MAX], line[256];
-    char server[] = BENCH_PROGRAM, on[] = "--addr", lo[] = "127.0.0.1", port[] = "--port",
-         any[] = "-1", with[] = "--config";
-    char *const argv[] = {server, on, lo, port, any, with, config, NULL};
-    pid_t harness = getpid();
+    struct bus *bus = shared;
+    char ports[PATH_MAX];
+    (void)snprintf(ports, sizeof(ports), "%s/nats-server_%ld.ports", s->dir, (long)bus->server.pid);
+    return read_url(ports, bus->url, sizeof(bus->url));
+}
+
+static int
+start_server(const struct bench_setup *s, void *shared)
+{
+    struct bus *bus = shared;
+    char config[PATH_MAX];
+    size_t payload = s->size > 1 << 20 ? s->size : 1 << 20;
+    const struct bench_daemon_opts opts = {
+        .driver = "nats",
+        .name = "nats-server",
+        .argv = {BENCH_PROGRAM, "--addr", "127.0.0.1", "--port", "-1", "--config", config},
+        .is_ready = is_ready,
+    };
     (void)snprintf(config, sizeof(config), "%s/nats.conf", s->dir);
-    (void)snprintf(log, sizeof(log), "%s/nats.log", s->dir);
-    if (write_config(s, config) < 0) {
-        return -1;
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        become_daemon(argv, log, SIGKILL, harness);
-    }
-    if (pid < 0) {
-        return complain("cannot start nats-server", strerror(errno));
-    }
-    bus->server = pid;
-    (void)snprintf(ports, sizeof(ports), "%s/nats-server_%ld.ports", s->dir, (long)bus->server);
-    int64_t until = bench_now_ns() + ready_ns;
-    while (!read_url(ports, bus->url, sizeof(bus->url))) {
-        bool is_late = bench_now_ns() > until;
-        if (has_ended(bus->server)) {
-            last_line(log, line, sizeof(line));
-            return complain("nats-server ended", line);
-        }
-        if (is_late) {
-            stop_daemon(bus->server);
-            return complain("nats-server is not ready in time", "it wrote no ports file");
-        }
-        bench_nap(glance_ns);
-    }
-    return 0;
+    int rc = bench_daemon_configure("nats", config,
+                                    "max_pending: %d\nmax_payload: %zu\nports_file_dir: \"%s\"\n",
+                                    MAX_PENDING, payload, s->dir);
+    return rc < 0 ? rc : bench_daemon_start(&bus->server, &opts, s, bus);
 }
 
 static int
 start(const struct bench_setup *s, void **shared)
 {
-    size_t counters = (size_t)s->publishers * s->subscribers;
-    size_t bytes = sizeof(struct bus) + counters * sizeof(uint64_t);
-    struct bus *bus = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (bus == MAP_FAILED) {
-        return complain("cannot start", strerror(errno));
-    }
-    bus->bytes = bytes;
-    bus->publishers = s->publishers;
-    bus->subscribers = s->subscribers;
-    if (start_server(s, bus) < 0) {
-        (void)munmap(bus, bytes);
-        return -1;
-    }
-    *shared = bus;
-    return 0;
+    return bench_credit_start(s, "nats", sizeof(struct bus), start_server, shared);
 }
 
 static void
 stop(void *shared)
 {
     struct bus *bus = shared;
-    stop_daemon(bus->server);
-    (void)munmap(bus, bus->bytes);
+    bench_daemon_stop(&bus->server);
+    bench_credit_stop(&bus->credit);
 }
 
 static void
 describe(const struct bench_setup *s, FILE *out)
 {
-    char version[64] = "version unknown";
-    FILE *server = popen(BENCH_PROGRAM " --version 2>/dev/null", "re");
-    if (server != NULL) {
-        (void)!fscanf(server, "nats-server: %63[^\n]", version);
-        (void)pclose(server);
-    }
     (void)fprintf(
         out,
         "nats-server %s and cnats %s over TCP loopback, synchronous subscription, max_pending "
         "%d MiB, %s, %s",
-        version, nats_GetVersion(), MAX_PENDING >> 20,
-        is_hasty(s) ? "SendAsap" : "flushed by the library",
-        must_hold(s) ? "lossless by a lent window of 65536 messages or 16 MiB"
-                     : "no window: slow subscribers lose");
-}
-
-/* ---- window ------------------------------------------------------------------------------------ */
-
-static uint64_t
-slowest_next(const struct window *w)
-{
-    uint64_t slowest = CLOSED;
-    for (unsigned i = 0; i < w->bus->subscribers; i++) {
-        uint64_t next = atomic_load_explicit(&w->bus->next[i * w->bus->publishers + w->publisher],
-                                             memory_order_relaxed);
-        slowest = next < slowest ? next : slowest;
-    }
-    return slowest;
-}
-
-/* Waits until message `number` may be sent. */
-static int
-await_room(struct window *w, uint64_t number)
-{
-    for (int64_t until = bench_now_ns() + stuck_ns;;) {
-        uint64_t slowest = slowest_next(w);
-        w->limit = slowest < CLOSED - w->size ? slowest + w->size : CLOSED;
-        if (number < w->limit) {
-            return 0;
-        }
-        if (bench_now_ns() > until) {
-            return complain("cannot send", "a subscriber has taken nothing for 20 s");
-        }
-        bench_nap(room_nap_ns);
-    }
-}
-
-static void
-open_window(const struct bench_setup *s, struct bus *bus, unsigned publisher, struct window *w)
-{
-    uint64_t messages = WINDOW_BYTES / s->size;
-    messages = messages < WINDOW_MESSAGES ? messages : WINDOW_MESSAGES;
-    *w = (struct window){.bus = bus, .publisher = publisher, .limit = CLOSED};
-    if (must_hold(s) && !s->is_ping && s->wanted > 0) {
-        /* With topics that nobody wants a subscriber knows how far it is only once a round. */
-        w->size = messages + s->topics - s->wanted;
-        w->limit = 0;
-    }
-}
-
-static void
-tell_next(struct bus *bus, unsigned subscriber, const struct bench_sink *sink)
-{
-    for (unsigned i = 0; i < bus->publishers; i++) {
-        uint64_t next = sink != NULL ? sink->next[i] : CLOSED;
-        _Atomic uint64_t *told = &bus->next[subscriber * bus->publishers + i];
-        if (atomic_load_explicit(told, memory_order_relaxed) != next) {
-            atomic_store_explicit(told, next, memory_order_relaxed);
-        }
-    }
+        bench_daemon_version(BENCH_PROGRAM, "nats-server: ", "\n").text, nats_GetVersion(),
+        MAX_PENDING >> 20, is_hasty(s) ? "SendAsap" : "flushed by the library",
+        bench_must_hold(s) ? "lossless by a lent window of 65536 messages or 16 MiB"
+                           : "no window: slow subscribers lose");
 }
 
 /* ---- both sides -------------------------------------------------------------------------------- */
@@ -374,26 +195,10 @@ pub_close(void *pub)
     free(p);
 }
 
-/* A small generator with a fixed start: every run takes the topics in the same order. */
-static void
-shuffle(char (*subjects)[SUBJECT_BYTES], unsigned count)
-{
-    uint64_t x = UINT64_C(0x9e3779b97f4a7c15);
-    for (unsigned i = count; i > 1; i--) {
-        char t[SUBJECT_BYTES];
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        unsigned j = (unsigned)(x % i);
-        memcpy(t, subjects[i - 1], sizeof(t));
-        memcpy(subjects[i - 1], subjects[j], sizeof(t));
-        memcpy(subjects[j], t, sizeof(t));
-    }
-}
-
 static int
 pub_open(const struct bench_setup *s, void *shared, unsigned index, void **pub)
 {
+    struct bus *bus = shared;
     struct pub *p = calloc(1, sizeof(*p));
     if (p == NULL) {
         return complain("cannot open a publisher", "no memory");
@@ -406,10 +211,10 @@ pub_open(const struct bench_setup *s, void *shared, unsigned index, void **pub)
         name_subject(s, index, i, p->subjects[i]);
     }
     if (rc == 0 && s->is_shuffled) {
-        shuffle(p->subjects, s->topics);
+        bench_shuffle(p->subjects, s->topics, sizeof(*p->subjects));
     }
-    open_window(s, shared, index, &p->window);
-    rc = rc < 0 ? rc : connect_to(s, shared, &p->nc);
+    bench_window_open(&p->window, s, &bus->credit, index, bench_must_hold(s) ? WINDOW_MESSAGES : 0);
+    rc = rc < 0 ? rc : connect_to(s, bus, &p->nc);
     if (rc < 0) {
         pub_close(p);
         return rc;
@@ -424,7 +229,8 @@ pub_send(void *pub, struct bench_source *src, uint64_t count)
     struct pub *p = pub;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t number = src->word & BENCH_NUMBER_MASK;
-        if (__builtin_expect(number >= p->window.limit, 0) && await_room(&p->window, number) < 0) {
+        if (!bench_window_has_room(&p->window, number)
+            && bench_window_await(&p->window, number) < 0) {
             return -1;
         }
         bench_fill(src, p->buffer);
@@ -444,7 +250,7 @@ static void
 sub_close(void *sub)
 {
     struct sub *r = sub;
-    tell_next(r->bus, r->index, NULL);
+    bench_credit_close(&r->bus->credit, r->index);
     natsSubscription_Destroy(r->sub);
     natsConnection_Destroy(r->nc);
     free(r->aligned);
@@ -461,7 +267,7 @@ subscribe(const struct bench_setup *s, struct sub *r)
         name_subject(s, 0, 0, subject);
     }
     int rc = check(natsConnection_SubscribeSync(&r->sub, r->nc, subject), "cannot subscribe");
-    if (rc == 0 && must_hold(s)) {
+    if (rc == 0 && bench_must_hold(s)) {
         /* The window bounds what waits here; the library's own bound would drop. */
         rc = check(natsSubscription_SetPendingLimits(r->sub, -1, -1), "cannot lift the limits");
     }
@@ -471,7 +277,6 @@ subscribe(const struct bench_setup *s, struct sub *r)
 static int
 sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
 {
-    static const struct bench_sink nothing_yet;
     struct sub *r = calloc(1, sizeof(*r));
     if (r == NULL) {
         return complain("cannot open a subscriber", "no memory");
@@ -481,7 +286,7 @@ sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
     r->size = s->size;
     r->aligned = malloc(s->size);
     int rc = r->aligned != NULL ? 0 : complain("cannot open a subscriber", "no memory");
-    tell_next(r->bus, index, &nothing_yet);
+    bench_credit_open(&r->bus->credit, index);
     rc = rc < 0 ? rc : connect_to(s, shared, &r->nc);
     rc = rc < 0 ? rc : subscribe(s, r);
     if (rc < 0) {
@@ -529,7 +334,7 @@ sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
         }
     }
     if (got > 0) {
-        tell_next(r->bus, r->index, sink);
+        bench_credit_tell(&r->bus->credit, r->index, sink);
     }
     return got;
 }
