@@ -68,13 +68,14 @@ read_rings(struct bbt_side *side, struct bb_endpoint *ep)
 {
     struct bb_msg msgs[64];
     struct bb_subscriber *sub = bbt_subscriber(side, ep, "", BB_SUBSCRIBER_VIEWS);
-    volatile unsigned char seen = 0;
     bbt_at(side, OPEN);
     (void)bbt_wait_go(side, SAY, 60000);
     int64_t wait_ns = 3000000000;
     for (int n; (n = bb_poll(sub, msgs, 64, wait_ns)) > 0; wait_ns = 1000000000) {
         for (int i = 0; i < n; i++) {
-            seen ^= msgs[i].bytes > 0 ? *(const unsigned char *)msgs[i].data : 0;
+            if (msgs[i].bytes > 0) {
+                (void)*(const volatile unsigned char *)msgs[i].data;
+            }
         }
     }
 }
