@@ -161,6 +161,13 @@ BB_MUST_USE BB_API int bb_iter_next(struct bb_iter *it, struct bb_value *out);
  * Unreadable bytes compare as none.
  */
 BB_API int bb_value_compare(const struct bb_value *a, const struct bb_value *b);
+/* bb_value_equal - 1 if both are readable and the same value, else 0. */
+BB_API int bb_value_equal(const struct bb_value *a, const struct bb_value *b);
+/*
+ * bb_value_hash - XXH3 (64 bit) of the value's bytes, the same on every machine: equal values have equal
+ * hashes.  Unreadable bytes hash as none.
+ */
+BB_API uint64_t bb_value_hash(const struct bb_value *v);
 
 /*
  * bb_value_text, bb_value_json - the text form (`10.0.0.1`, `80/tcp`, `{a, b}`) and JSON v1.
