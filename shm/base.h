@@ -30,6 +30,8 @@ _Noreturn void bbi_assert_failed(const char *file, int line, const char *conditi
 
 /* Out of the short way: its callers then save no registers for it. */
 #define BBI_NOINLINE __attribute__((noinline))
+#define BBI_INLINE                                                                                 \
+    inline __attribute__((always_inline)) /* where the caller makes constants of arguments */
 
 #define BBI_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define BBI_UNLIKELY(x) __builtin_expect(!!(x), 0)

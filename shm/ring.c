@@ -131,27 +131,17 @@ bbi_fill_racy(void *dst, const void *src, size_t bytes)
 
 #else
 
-/* Payloads begin at multiples of 32, so whole words may be read; src + bytes rounded up stays in the ring. */
-static void
-copy_words(unsigned char *d, const unsigned char *s, size_t bytes)
-{
-    const bbi_u64 *w = (const bbi_u64 *)(const void *)s;
-    size_t i = 0;
-    for (; i + 8 <= bytes; i += 8) {
-        uint64_t v = bbi_load_relaxed(&w[i / 8]);
-        memcpy(d + i, &v, 8);
-    }
-    if (i < bytes) {
-        uint64_t v = bbi_load_relaxed(&w[i / 8]);
-        memcpy(d + i, &v, bytes - i);
-    }
-}
-
 void
 bbi_copy_racy(void *dst, const void *src, size_t bytes)
 {
-    if (bytes <= BBI_RACY_WORDS_BYTES && (uintptr_t)src % 8 == 0) {
-        copy_words(dst, src, bytes);
+    if (bbi_is_small_racy(src, bytes)) {
+        size_t whole = bytes & ~(size_t)7;
+        bbi_copy_small_racy(dst, src, whole);
+        if (whole < bytes) {
+            uint64_t last;
+            bbi_copy_small_racy(&last, (const unsigned char *)src + whole, sizeof(last));
+            memcpy((unsigned char *)dst + whole, &last, bytes - whole);
+        }
     } else {
         /* The compiler may not look into it: the bytes may change while they are copied. */
         __asm__ __volatile__("" ::: "memory");

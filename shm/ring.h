@@ -13,6 +13,7 @@
 
 #include "shm/layout.h"
 #include "shm/segment.h"
+#include <string.h>
 
 /* Tuned by measurement; one place.  Prefetch distances of reader and writer, in descriptors and bytes. */
 enum {
@@ -65,6 +66,29 @@ BB_MUST_USE int bbi_ring_join(void *base, uint64_t bytes, struct bbi_ring_map *o
  *           is whole.  Pairs with the release fence in bbi_writer_claim().
  */
 void bbi_copy_racy(void *dst, const void *src, size_t bytes);
+
+/* bbi_is_small_racy - true if bbi_copy_small_racy() may copy these bytes, rounded up to words. */
+static inline bool
+bbi_is_small_racy(const void *src, size_t bytes)
+{
+    return !BBI_TSAN && bytes <= BBI_RACY_WORDS_BYTES && (uintptr_t)src % 8 == 0;
+}
+
+/*
+ * bbi_copy_small_racy - bbi_copy_racy() for few whole words: no call.  Payloads begin at multiples of 32, so
+ * that a last word that is only half theirs may be read too.
+ */
+static inline void
+bbi_copy_small_racy(void *dst, const void *src, size_t bytes)
+{
+    const bbi_u64 *from = src;
+    unsigned char *to = dst;
+    for (size_t i = 0; i < bytes / 8; i++) {
+        uint64_t word = bbi_load_relaxed(&from[i]);
+        memcpy(to + 8 * i, &word, sizeof(word));
+    }
+    bbi_fence_acquire(); /* R2: the caller looks at claim_pos after this */
+}
 
 /* bbi_fill_racy - the writer's side: plain stores, or ordered ones where TSan must see them. */
 void bbi_fill_racy(void *dst, const void *src, size_t bytes);

@@ -63,29 +63,32 @@ bbi_writer_open_loan(struct bbi_writer *w, uint64_t bytes, void **out)
 
 /*
  * bbi_writer_open_loans - as many of count messages, each of bytes, as need no second look; the first does.
- * They lie side by side, each at a multiple of BBI_PAYLOAD_ALIGN.  How many.
+ * They lie side by side, each at a multiple of BBI_PAYLOAD_ALIGN, and so do their descriptors.  How many.
  */
 static inline uint32_t
 bbi_writer_open_loans(struct bbi_writer *w, uint64_t bytes, uint32_t count, void *out[])
 {
     const struct bbi_ring_map *m = &w->map;
     uint64_t room = bbi_align_up(bytes, BBI_PAYLOAD_ALIGN);
-    uint64_t fit = room != 0 ? (w->free_pos - w->pos) / room : count;
-    uint32_t k = (uint32_t)bbi_min_u64(bbi_min_u64(count, fit), w->free_seq - w->n);
-    for (uint32_t i = 0; i < k; i++) {
-        struct bbi_desc *d = &m->desc[(w->n + i) & m->desc_mask];
-        unsigned char *at = m->pay + ((w->pos + i * room) & m->pay_mask);
-        bbi_store_relaxed(&d->seq, BBI_BUSY | (w->n + i)); /* R3 */
-        out[i] = at;
+    uint64_t n = w->n, most = bbi_min_u64(count, m->depth - (n & m->desc_mask));
+    uint64_t k = bbi_min_u64(most, w->free_seq - n);
+    if (BBI_UNLIKELY(k * room > w->free_pos - w->pos)) {
+        k = (w->free_pos - w->pos) / room;
+    }
+    struct bbi_desc *d = &m->desc[n & m->desc_mask];
+    unsigned char *at = m->pay + (w->pos & m->pay_mask); /* free_pos is in the same lap */
+    w->slot = d;
+    w->loan_bytes = (uint32_t)bytes;
+    w->loan_count = (uint32_t)k;
+    for (const struct bbi_desc *end = d + k; d != end; d++, at += room, n++) {
+        bbi_store_relaxed(&d->seq, BBI_BUSY | n); /* R3 */
+        *out++ = at;
         bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS);
         bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES);
     }
     bbi_fence_release(); /* R2, R3: as in bbi_writer_open_loan() */
     BBI_HOOK("ring:claimed_all");
-    w->slot = &m->desc[w->n & m->desc_mask];
-    w->loan_bytes = (uint32_t)bytes;
-    w->loan_count = k;
-    return k;
+    return (uint32_t)k;
 }
 
 /* bbi_writer_is_free - 1 if a claim of so many bytes needs no second look. */
@@ -164,19 +167,19 @@ bbi_writer_commit_all(struct bbi_writer *w,
                       uint32_t ts,
                       uint32_t flags)
 {
-    const struct bbi_ring_map *m = &w->map;
     uint64_t room = bbi_align_up(w->loan_bytes, BBI_PAYLOAD_ALIGN);
     uint64_t messages = bbi_load_relaxed(&counts->messages); /* our own word */
     uint64_t n = w->n, pos = w->pos, bytes = 0;
-    for (uint32_t i = 0; i < count; i++, n++, pos += room) {
-        struct bbi_desc *d = &m->desc[n & m->desc_mask];
-        uint32_t len = used != NULL ? (uint32_t)used[i] : w->loan_bytes;
+    uint32_t len = w->loan_bytes;
+    struct bbi_desc *d = w->slot;
+    for (uint64_t end = n + count; n != end; n++, pos += room, d++) {
+        len = used != NULL ? (uint32_t)*used++ : len;
         bbi_store_relaxed(&d->pos, pos); /* relaxed: seq publishes them all */
         bbi_store_relaxed(&d->len, len);
         bbi_store_relaxed(&d->tag, tag);
         bbi_store_relaxed(&d->ts, ts);
         bbi_store_relaxed(&d->flags, flags);
-        bbi_store_relaxed(&counts->messages, messages + i + 1);
+        bbi_store_relaxed(&counts->messages, ++messages);
         bytes += len;
         BBI_HOOK("ring:counted_one");
         bbi_store_release(&d->seq, n); /* R1 */

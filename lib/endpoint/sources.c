@@ -157,7 +157,7 @@ map_source(struct bb_subscriber *sub, const char *file, struct bbi_source **out)
     src->key = ident->key;
     src->member = ident->member % BBI_MEMBERS;
     src->member_gen = ident->member_gen;
-    src->node_id = bbi_node_id(src->member, src->member_gen);
+    src->from = (struct bbi_from){src->node, bbi_node_id(src->member, src->member_gen)};
     (void)snprintf(src->node, sizeof(src->node), "%.47s", ident->name);
     bbi_reader_init(&src->reader, &map);
     src->watch = &src->reader.map.hdr->tail_seq;

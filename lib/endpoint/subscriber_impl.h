@@ -15,6 +15,15 @@
 #include "shm/join.h"
 #include "shm/registry.h"
 
+/* Whose messages they are: the two fields of struct bb_msg, side by side there too. */
+struct bbi_from {
+    const char *node;
+    uint64_t node_id;
+};
+static_assert(offsetof(struct bb_msg, node_id) - offsetof(struct bb_msg, node)
+                  == offsetof(struct bbi_from, node_id),
+              "node and node_id side by side");
+
 /* A ring that we read. */
 struct bbi_source {
     struct bbi_source *next;
@@ -31,7 +40,7 @@ struct bbi_source {
     uint32_t last_ts; /* of the last message; its time holds for the same ts before last_ts_until */
     int64_t last_wall_ns;
     uint64_t last_ts_until;
-    uint64_t node_id;
+    struct bbi_from from;
     uint64_t delivered;
     uint64_t lost_before;       /* to be told with the next message */
     uint64_t unpublished_bytes; /* passed since the cursor was published */

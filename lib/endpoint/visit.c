@@ -70,18 +70,24 @@ static void
 note_loss(struct bb_subscriber *sub, struct bbi_source *src, uint64_t lost)
 {
     src->lost_before += lost;
-    bbi_event_add(sub, BB_STATUS_OVERRUN, src->node, src->node_id, 0, 0, lost);
+    bbi_event_add(sub, BB_STATUS_OVERRUN, src->node, src->from.node_id, 0, 0, lost);
+}
+
+/* The time of messages with another stamp than the one before. */
+static BBI_NOINLINE int64_t
+turn_clock(struct bbi_source *src, uint64_t seq, uint32_t ts)
+{
+    src->last_wall_ns = bbi_reader_wall_ns(&src->reader, seq, ts);
+    src->last_ts = ts;
+    src->last_ts_until = bbi_reader_anchor_end(&src->reader);
+    return src->last_wall_ns;
 }
 
 static inline int64_t
-wall_ns_of(struct bbi_source *src, const struct bbi_item *item)
+wall_ns_of(struct bbi_source *src, uint64_t seq, uint32_t ts)
 {
-    if (BBI_UNLIKELY(item->ts != src->last_ts || item->seq >= src->last_ts_until)) {
-        src->last_wall_ns = bbi_reader_wall_ns(&src->reader, item->seq, item->ts);
-        src->last_ts = item->ts;
-        src->last_ts_until = bbi_reader_anchor_end(&src->reader);
-    }
-    return src->last_wall_ns;
+    bool is_same = BBI_LIKELY(ts == src->last_ts) && BBI_LIKELY(seq < src->last_ts_until);
+    return is_same ? src->last_wall_ns : turn_clock(src, seq, ts);
 }
 
 /* All of a message but its topic. */
@@ -91,9 +97,9 @@ fill_message(struct bbi_source *src, const struct bbi_item *item, struct bb_msg 
     msg->data = item->data;
     msg->bytes = item->bytes;
     msg->node = src->node;
-    msg->node_id = src->node_id;
+    msg->node_id = src->from.node_id;
     msg->seq = item->seq;
-    msg->wall_ns = wall_ns_of(src, item);
+    msg->wall_ns = wall_ns_of(src, item->seq, item->ts);
     msg->lost = src->lost_before;
     msg->attr = item->attr;
     msg->ring = src->index;
@@ -188,7 +194,7 @@ look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
     }
     src->evictions++;
     sub->evicted++;
-    bbi_event_add(sub, BB_STATUS_EVICTED, src->node, src->node_id, 0, 0, src->evictions);
+    bbi_event_add(sub, BB_STATUS_EVICTED, src->node, src->from.node_id, 0, 0, src->evictions);
     if (why == BBI_EVICT_UNMAPPED) {
         src->join.is_reliable =
             false; /* that publisher cannot look at our cursor: asking again is no use */
@@ -200,7 +206,7 @@ look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
 static void
 corrupt(struct bb_subscriber *sub, struct bbi_source *src)
 {
-    bbi_event_add(sub, BB_STATUS_CORRUPT, src->node, src->node_id, 0, 0, 0);
+    bbi_event_add(sub, BB_STATUS_CORRUPT, src->node, src->from.node_id, 0, 0, 0);
     if (src->index < BBI_RINGS) {
         sub->past_keys[src->index] = src->key;
     }
@@ -225,8 +231,12 @@ end_of_visit(const struct bb_subscriber *sub, const struct bbi_source *src)
     return bbi_is_before(r->cursor, r->known_tail) ? r->known_tail : r->cursor;
 }
 
-/* How far a visit goes, and how often it met what is no message. */
+/* What a visit has taken, how far it may go, and how often it met what is no message. */
 struct visit {
+    struct bb_msg *msg;        /* the next one */
+    const struct bb_msg *full; /* after the last that there is room for */
+    uint64_t *pos;             /* of the next one */
+    size_t bytes;
     uint64_t end;
     uint32_t troubles;
 };
@@ -346,41 +356,148 @@ begin_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t max)
     look_for_eviction(sub, src);
 }
 
+/* A small payload into the arena, checked; NULL: no room there, or not small, or not whole. */
+static inline const unsigned char *
+copy_small(struct bb_subscriber *sub,
+           const struct bbi_reader *r,
+           const unsigned char *data,
+           const struct bbi_item *item)
+{
+    size_t room = bbi_align_up(item->bytes, ALIGN);
+    unsigned char *copy = sub->arena + sub->arena_used;
+    if (!bbi_is_small_racy(data, item->bytes) || sub->arena_capacity - sub->arena_used < room) {
+        return NULL;
+    }
+    bbi_copy_small_racy(copy, data, room);
+    if (BBI_UNLIKELY(!bbi_reader_is_whole(r, item->pos))) { /* R2 */
+        return NULL;
+    }
+    sub->arena_used += room;
+    return copy;
+}
+
+/*
+ * The short way: messages whose topic is known and wanted, up to the end of the descriptors; views, or copies
+ * of what is small.  It stops before anything else and leaves that to bbi_reader_next(), whose checks it
+ * repeats.  A function of its own, so that what stays the same for all finds room in registers.
+ */
+static BBI_INLINE void
+take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, bool is_copying)
+{
+    struct bbi_reader *r = &src->reader;
+    const struct bbi_ring_map *m = &r->map;
+    struct bb_msg *msg = v->msg;
+    uint64_t n = r->cursor;
+    size_t bytes = v->bytes;
+    uint64_t *pos = v->pos;
+    struct bbi_desc *d = &m->desc[n & m->desc_mask];
+    uint64_t most = bbi_min_u64((uint64_t)(v->full - msg), m->depth - (n & m->desc_mask));
+    const uint64_t end = n + bbi_min_u64(most, v->end - n);
+    const uint64_t before = m->depth - 1; /* numbers begin at 1 */
+    const uint32_t ring = src->index;
+    for (; n != end && bytes < VISIT_BYTES; n++, d++, msg++) {
+        struct bbi_item item;
+        uint64_t seq = bbi_load_acquire(&d->seq); /* R1: pairs with bbi_writer_commit() */
+        uint32_t tag = bbi_load_acquire(&d->tag); /* R3 */
+        if (BBI_UNLIKELY(seq != n || tag >= r->tag_count || !bbi_reader_load(d, n, &item))) {
+            break;
+        }
+        struct bbi_tag *t = &r->tags[tag];
+        uint64_t off = item.pos & m->pay_mask;
+        const unsigned char *data = m->pay + off;
+        if (BBI_UNLIKELY(!t->is_wanted || item.bytes > m->max_msg
+                         || off + item.bytes > m->pay_bytes)) {
+            break;
+        }
+        if (r->is_behind) {
+            bbi_reader_prefetch(r, d, n);
+            bbi_prefetch_read(data + BBI_READ_AHEAD_BYTES);
+        }
+        if (is_copying && (data = copy_small(sub, r, data, &item)) == NULL) {
+            break;
+        }
+        msg->topic = m->text + t->text_off;
+        msg->topic_bytes = t->text_bytes;
+        msg->data = data;
+        msg->bytes = item.bytes;
+        memcpy(&msg->node, &src->from, sizeof(src->from)); /* in one store */
+        msg->seq = n - before;
+        msg->wall_ns = wall_ns_of(src, n - before, item.ts);
+        msg->lost = 0;
+        msg->attr = item.attr;
+        msg->ring = ring;
+        msg->status = NULL;
+        t->seen++;
+        *pos++ = item.pos;
+        bytes += item.bytes;
+    }
+    if (msg != v->msg) {
+        v->msg->lost = src->lost_before;
+        src->lost_before = 0;
+    }
+    v->msg = msg;
+    v->pos = pos;
+    v->bytes = bytes;
+    r->cursor = n;
+}
+
+static BBI_NOINLINE void
+take_views(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
+{
+    take_run(v, sub, src, false);
+}
+
+static BBI_NOINLINE void
+take_copies(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
+{
+    take_run(v, sub, src, true);
+}
+
+/* The long way: whatever stands at the cursor; true when the visit goes on. */
+static bool
+take_one(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
+{
+    struct bbi_item item;
+    int rc = bbi_reader_next(&src->reader, &item, v->end);
+    if (rc != BBI_READ_ITEM) {
+        return after_next(v, sub, src, rc, &item);
+    }
+    if (sub->is_copying || item.tag == BBI_TAG_SPILL) {
+        enum taken t = take_into_arena(sub, src, &item, v->msg);
+        if (t != TAKEN_GIVEN) {
+            return after_take(v, sub, src, t);
+        }
+    } else {
+        fill_topic(src, &item, v->msg);
+        fill_message(src, &item, v->msg);
+    }
+    v->msg++;
+    *v->pos++ = item.pos;
+    v->bytes += item.bytes;
+    bbi_reader_pass(&src->reader, item.tag);
+    return true;
+}
+
 size_t
 bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_msg *msgs, size_t max)
 {
-    struct bb_msg *msg = msgs;
-    uint64_t *pos = sub->given_pos + sub->given_count;
-    size_t bytes = 0;
-    struct bbi_item item;
     begin_visit(sub, src, max);
-    struct visit v = {.end = end_of_visit(sub, src)};
-    const struct bb_msg *full = sub->events != NULL ? msgs : msgs + max;
-    while (msg != full && bytes < VISIT_BYTES) {
-        int rc = bbi_reader_next(&src->reader, &item, v.end);
-        if (BBI_UNLIKELY(rc != BBI_READ_ITEM)) {
-            if (!after_next(&v, sub, src, rc, &item)) {
-                break;
-            }
-            continue;
-        }
-        if (BBI_UNLIKELY(sub->is_copying || item.tag == BBI_TAG_SPILL)) {
-            enum taken t = take_into_arena(sub, src, &item, msg);
-            if (t != TAKEN_GIVEN) {
-                if (!after_take(&v, sub, src, t)) {
-                    break;
-                }
-                continue;
-            }
+    struct visit v = {
+        .msg = msgs,
+        .full = sub->events != NULL ? msgs : msgs + max,
+        .pos = sub->given_pos + sub->given_count,
+        .end = end_of_visit(sub, src),
+    };
+    while (v.msg != v.full && v.bytes < VISIT_BYTES) {
+        if (sub->is_copying) {
+            take_copies(&v, sub, src);
         } else {
-            fill_topic(src, &item, msg);
-            fill_message(src, &item, msg);
+            take_views(&v, sub, src);
         }
-        msg++;
-        *pos++ = item.pos;
-        bytes += item.bytes;
-        bbi_reader_pass(&src->reader, item.tag);
+        if (v.msg == v.full || v.bytes >= VISIT_BYTES || !take_one(&v, sub, src)) {
+            break;
+        }
     }
-    end_visit(sub, src, msgs, (size_t)(msg - msgs), bytes);
-    return (size_t)(msg - msgs);
+    end_visit(sub, src, msgs, (size_t)(v.msg - msgs), v.bytes);
+    return (size_t)(v.msg - msgs);
 }
