@@ -5,9 +5,8 @@
  */
 #include "lib/value/walk.h"
 
-/* All bits of the head beyond length and type that this type may use. */
-static bool
-is_head_canonical(uint64_t head)
+bool
+bbi_is_head_canonical(uint64_t head)
 {
     uint32_t a = bbi_head_a(head);
     uint32_t b = bbi_head_b(head);
@@ -49,7 +48,7 @@ static bool
 is_leaf_canonical(const struct bbi_walk *w)
 {
     const unsigned char *end = w->value + bbi_head_bytes(w->head);
-    return is_head_canonical(w->head) && is_padding_zero(end, (size_t)(w->p - end))
+    return bbi_is_head_canonical(w->head) && is_padding_zero(end, (size_t)(w->p - end))
            && (w->type != BB_SUBNET || is_subnet_masked(w->head, w->value));
 }
 
@@ -83,7 +82,7 @@ bbi_check(const unsigned char *p, size_t window)
         deepest = w.depth > deepest ? w.depth : deepest;
         bool ok = step == BBI_WALK_LEAF
                       ? is_leaf_canonical(&w)
-                      : is_head_canonical(w.head) && bbi_get64(w.value + BBI_HEAD_BYTES) >> 32 == 0;
+                      : bbi_is_head_canonical(w.head) && bbi_get64(w.value + BBI_HEAD_BYTES) >> 32 == 0;
         if (!ok || !is_in_order(&w)) {
             return BB_ECORRUPT;
         }

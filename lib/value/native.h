@@ -125,6 +125,9 @@ bbi_is_ipv4(const unsigned char ip[16])
     return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
+/* bbi_is_head_canonical - is all of the head beyond length and type as this type has it? */
+bool bbi_is_head_canonical(uint64_t head);
+
 /* bbi_mask_ip - clears the host bits after the first `bits` (0..128). */
 void bbi_mask_ip(unsigned char ip[16], uint32_t bits);
 

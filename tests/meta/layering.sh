@@ -11,7 +11,7 @@ may_include()
     shm) echo '"shm/' ;;
     lib/include) echo '<busbar/' ;;
     lib/topic) echo '"shm/ "lib/topic/ <busbar/status.h> <busbar/topic.h>' ;;
-    lib/value) echo '"shm/ "lib/value/ <busbar/status.h> <busbar/value.h>' ;;
+    lib/value) echo '"shm/ "lib/value/ <busbar/status.h> <busbar/value.h> <busbar/codec.h>' ;;
     lib/endpoint)
         echo '"shm/ "lib/topic/ "lib/value/ "lib/endpoint/ <busbar/'
         ;;
