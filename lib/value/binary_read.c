@@ -32,16 +32,6 @@ struct decoder {
 
 #define REFUSE(d, offset, ...) (bbi_explain((d)->error, offset, __VA_ARGS__), false)
 
-static const char *
-name_of(uint32_t type)
-{
-    static const char *const names[BBI_TYPE_COUNT] = {
-        "none", "boolean",   "count",    "integer", "real", "string", "address", "subnet",
-        "port", "timestamp", "timespan", "enum",    "set",  "table",  "vector",
-    };
-    return names[type];
-}
-
 /* So many bytes of a value of this type; NULL and an error if they are not there. */
 static const unsigned char *
 take(struct decoder *d, uint32_t type, size_t bytes)
@@ -49,7 +39,7 @@ take(struct decoder *d, uint32_t type, size_t bytes)
     size_t left = d->bytes - d->off;
     if (bytes > left) {
         (void)REFUSE(d, d->off, "the %s ends too early: it needs %zu more bytes and %zu are left",
-                     name_of(type), bytes, left);
+                     bbi_type_word(type), bytes, left);
         return NULL;
     }
     d->off += bytes;
@@ -98,10 +88,10 @@ take_varbyte(struct decoder *d, uint32_t type, uint32_t *out)
             return v <= UINT32_MAX
                    || REFUSE(d, begin,
                              "the %s is said to have %llu elements or bytes: 2^32 or more",
-                             name_of(type), (unsigned long long)v);
+                             bbi_type_word(type), (unsigned long long)v);
         }
     }
-    return REFUSE(d, begin, "the length of the %s has more than 5 bytes", name_of(type));
+    return REFUSE(d, begin, "the length of the %s has more than 5 bytes", bbi_type_word(type));
 }
 
 /* ---- values without others inside ---------------------------------------------------------------- */
@@ -223,7 +213,7 @@ enter(struct decoder *d, uint32_t type)
     size_t left = d->bytes - d->off;
     if (values > left) {
         return REFUSE(d, off, "the %s is said to have %u %s, but only %zu bytes are left",
-                      name_of(type), count, type == BB_TABLE ? "pairs" : "elements", left);
+                      bbi_type_word(type), count, type == BB_TABLE ? "pairs" : "elements", left);
     }
     if (bbi_build_depth(d->b) >= BB_VALUE_DEPTH) {
         return REFUSE(d, off, "containers nest more than %d deep", BB_VALUE_DEPTH);
@@ -240,7 +230,7 @@ leave(struct decoder *d)
     int before = d->b->err;
     bb_put_end(d->b);
     if (before == 0 && d->b->err == BB_EEXIST) {
-        return REFUSE(d, frame->off, "the %s has %s twice", name_of(frame->type),
+        return REFUSE(d, frame->off, "the %s has %s twice", bbi_type_word(frame->type),
                       frame->type == BB_TABLE ? "a key" : "an element");
     }
     return true;

@@ -2,10 +2,11 @@
 /*
  * lib/value/build.h - what the builder's files share.
  *
- * Used by    build, event.
+ * Used by    build, event, zeek, binary_read, refuse.
  *
  * The builder's `depth` holds three things, so that they are known also while measuring, without a buffer:
- *   bits 0..15   containers that are open
+ *   bits 0..14   containers that are open
+ *   bit 15       of Zeek's messages (zeek.c) that are open the innermost is no batch
  *   bits 16..30  floor: of these, how many the caller may not close, as they belong to an event
  *   bit 31       the event's metadata has begun
  */
@@ -14,8 +15,9 @@
 
 #include "lib/value/native.h"
 
-#define BBI_BUILD_DEPTH UINT32_C(0xffff)
-#define BBI_BUILD_META  (UINT32_C(1) << 31)
+#define BBI_BUILD_DEPTH   UINT32_C(0x7fff)
+#define BBI_BUILD_MESSAGE (UINT32_C(1) << 15)
+#define BBI_BUILD_META    (UINT32_C(1) << 31)
 
 static inline uint32_t
 bbi_build_depth(const struct bb_builder *b)
@@ -32,7 +34,7 @@ bbi_build_floor(const struct bb_builder *b)
 static inline void
 bbi_build_set_event(struct bb_builder *b, uint32_t floor, uint32_t meta)
 {
-    b->depth = bbi_build_depth(b) | floor << 16 | meta;
+    b->depth = (b->depth & (BBI_BUILD_DEPTH | BBI_BUILD_MESSAGE)) | floor << 16 | meta;
 }
 
 /* The first error sticks. */

@@ -44,50 +44,74 @@ is_padding_zero(const unsigned char *padding, size_t padding_bytes)
     return any == 0;
 }
 
-static bool
-is_leaf_canonical(const struct bbi_walk *w)
+static enum bbi_why
+why_not_leaf(const struct bbi_walk *w)
 {
     const unsigned char *end = w->value + bbi_head_bytes(w->head);
-    return bbi_is_head_canonical(w->head) && is_padding_zero(end, (size_t)(w->p - end))
-           && (w->type != BB_SUBNET || is_subnet_masked(w->head, w->value));
+    if (!bbi_is_head_canonical(w->head)) {
+        return BBI_WHY_FIELDS;
+    }
+    if (!is_padding_zero(end, (size_t)(w->p - end))) {
+        return BBI_WHY_PADDING;
+    }
+    return w->type == BB_SUBNET && !is_subnet_masked(w->head, w->value) ? BBI_WHY_HOST_BITS
+                                                                        : BBI_WHY_OK;
+}
+
+static enum bbi_why
+why_not_container(const struct bbi_walk *w)
+{
+    if (!bbi_is_head_canonical(w->head)) {
+        return BBI_WHY_FIELDS;
+    }
+    return bbi_get64(w->value + BBI_HEAD_BYTES) >> 32 != 0 ? BBI_WHY_SECOND : BBI_WHY_OK;
 }
 
 /* Elements of sets and keys of tables rise. */
-static bool
-is_in_order(struct bbi_walk *w)
+static enum bbi_why
+why_not_in_order(struct bbi_walk *w)
 {
     struct bbi_walk_frame *set = w->parent;
     if (set == NULL || set->type == BB_VECTOR || (set->type == BB_TABLE && set->done % 2 == 0)) {
-        return true;
+        return BBI_WHY_OK;
     }
     const unsigned char *before = set->key;
     set->key = w->value;
-    return before == NULL
-           || bbi_compare(before, (size_t)(set->end - before), w->value,
-                          (size_t)(set->end - w->value))
-                  < 0;
+    if (before == NULL) {
+        return BBI_WHY_OK;
+    }
+    int order =
+        bbi_compare(before, (size_t)(set->end - before), w->value, (size_t)(set->end - w->value));
+    return order < 0 ? BBI_WHY_OK : order > 0 ? BBI_WHY_ORDER : BBI_WHY_TWICE;
+}
+
+int
+bbi_check_walk(struct bbi_walk *w)
+{
+    uint32_t deepest = 0;
+    int step;
+    while ((step = bbi_walk_next(w)) > 0) {
+        if (step == BBI_WALK_LEAVE) {
+            continue;
+        }
+        deepest = w->depth > deepest ? w->depth : deepest;
+        w->why = step == BBI_WALK_LEAF ? why_not_leaf(w) : why_not_container(w);
+        if (w->why == BBI_WHY_OK) {
+            w->why = why_not_in_order(w);
+        }
+        if (w->why != BBI_WHY_OK) {
+            return BB_ECORRUPT;
+        }
+    }
+    return step < 0 ? step : (int)deepest;
 }
 
 int
 bbi_check(const unsigned char *p, size_t window)
 {
     struct bbi_walk w;
-    uint32_t deepest = 0;
-    int step;
     bbi_walk_init(&w, p, window);
-    while ((step = bbi_walk_next(&w)) > 0) {
-        if (step == BBI_WALK_LEAVE) {
-            continue;
-        }
-        deepest = w.depth > deepest ? w.depth : deepest;
-        bool ok = step == BBI_WALK_LEAF
-                      ? is_leaf_canonical(&w)
-                      : bbi_is_head_canonical(w.head) && bbi_get64(w.value + BBI_HEAD_BYTES) >> 32 == 0;
-        if (!ok || !is_in_order(&w)) {
-            return BB_ECORRUPT;
-        }
-    }
-    return step < 0 ? step : (int)deepest;
+    return bbi_check_walk(&w);
 }
 
 int

@@ -10,7 +10,9 @@ bbi_walk_init(struct bbi_walk *w, const unsigned char *p, size_t window)
     w->p = p;
     w->end = p == NULL ? NULL : p + window;
     w->started = false;
+    w->why = BBI_WHY_OK;
     w->depth = 0;
+    w->value = NULL;
     w->parent = NULL;
 }
 
@@ -21,11 +23,18 @@ innermost(struct bbi_walk *w)
 }
 
 static int
+refuse(struct bbi_walk *w, enum bbi_why why)
+{
+    w->why = why;
+    return BB_ECORRUPT;
+}
+
+static int
 leave(struct bbi_walk *w)
 {
     struct bbi_walk_frame *frame = &w->frames[w->depth - 1];
     if (w->p != frame->end) {
-        return BB_ECORRUPT;
+        return refuse(w, BBI_WHY_END);
     }
     w->depth--;
     w->type = frame->type;
@@ -36,13 +45,22 @@ leave(struct bbi_walk *w)
 static int
 enter(struct bbi_walk *w)
 {
+    uint32_t bytes = bbi_head_bytes(w->head);
+    uint64_t children = bbi_child_count(w->type, bbi_once64(w->p + BBI_HEAD_BYTES));
     if (w->depth == BB_VALUE_DEPTH) {
-        return BB_ECORRUPT;
+        return refuse(w, BBI_WHY_DEEP);
+    }
+    if (children > (bytes - BBI_CONTAINER_BYTES) / BBI_HEAD_BYTES) {
+        return refuse(w, BBI_WHY_COUNT); /* no value is smaller than its head */
+    }
+    if (bytes % 8 != 0) {
+        return refuse(w, BBI_WHY_UNALIGNED);
     }
     struct bbi_walk_frame *frame = &w->frames[w->depth++];
-    frame->end = w->p + bbi_head_bytes(w->head);
+    frame->begin = w->p;
+    frame->end = w->p + bytes;
     frame->key = NULL;
-    frame->left = bbi_child_count(w->type, bbi_once64(w->p + BBI_HEAD_BYTES));
+    frame->left = children;
     frame->done = 0;
     frame->type = w->type;
     w->p += BBI_CONTAINER_BYTES;
@@ -66,7 +84,7 @@ bbi_walk_next(struct bbi_walk *w)
     w->head = bbi_head_read(w->p, window);
     w->type = bbi_head_type(w->head);
     if (w->head == 0) {
-        return BB_ECORRUPT;
+        return refuse(w, BBI_WHY_HEAD);
     }
     if (parent != NULL) {
         parent->left--;
@@ -78,7 +96,7 @@ bbi_walk_next(struct bbi_walk *w)
     size_t padded = bbi_pad8(bbi_head_bytes(w->head));
     if (padded > window) {
         if (parent != NULL) {
-            return BB_ECORRUPT;
+            return refuse(w, BBI_WHY_CUT);
         }
         padded = window; /* the last padding of a message may be missing */
     }
