@@ -5,37 +5,58 @@
  * Always legal JSON, where Broker's is not: infinities and NaN are the strings "inf", "-inf" and "nan", control
  * bytes and bytes that are no UTF-8 are escaped (bbi_out_quoted() says how).  Times have milliseconds, cut off
  * towards 1970.
+ *
+ * The exact form is the same JSON v1, but with all digits, and with escapes that keep apart what the other one
+ * mixes up.
  */
 #include "lib/value/text.h"
+#include "lib/value/types.h"
 
 #include <math.h>
 
-static const char *const type_names[BBI_TYPE_COUNT] = {
-    "none", "boolean",   "count",    "integer",    "real", "string", "address", "subnet",
-    "port", "timestamp", "timespan", "enum-value", "set",  "table",  "vector",
-};
+#define USUAL_NAN (UINT64_C(0xfff) << 51)
 
 static void
-put_real(struct bbi_out *out, uint64_t bits)
+put_real(struct bbi_out *out, uint64_t bits, bool is_exact)
 {
     double v;
     memcpy(&v, &bits, sizeof(v));
-    const char *quote = isfinite(v) ? "" : "\"";
-    bbi_out_str(out, quote);
-    bbi_out_real(out, v);
-    bbi_out_str(out, quote);
+    if (!isfinite(v)) {
+        bbi_out_str(out, "\"");
+        bbi_out_real(out, v);
+        if (is_exact && isnan(v) && bits != USUAL_NAN) {
+            bbi_out_str(out, "(");
+            bbi_out_hex(out, bits, 16);
+            bbi_out_str(out, ")");
+        }
+        bbi_out_str(out, "\"");
+    } else if (is_exact) {
+        bbi_out_real_exact(out, v);
+    } else {
+        bbi_out_real(out, v);
+    }
 }
 
+/* wall is in units of which a second has per_s. */
 static void
-put_timestamp(struct bbi_out *out, int64_t wall_ns)
+put_time(struct bbi_out *out, int64_t wall, int64_t per_s, uint32_t digits)
 {
-    int64_t ms = wall_ns / 1000000;
-    int64_t s = ms / 1000 - (ms % 1000 < 0);
+    int64_t s = wall / per_s - (wall % per_s < 0);
     bbi_out_str(out, "\"");
     bbi_out_date(out, s);
     bbi_out_str(out, ".");
-    bbi_out_digits(out, (uint64_t)(ms - s * 1000), 3);
+    bbi_out_digits(out, (uint64_t)wall - (uint64_t)s * (uint64_t)per_s, digits);
     bbi_out_str(out, "\"");
+}
+
+static void
+put_timestamp(struct bbi_out *out, int64_t wall_ns, bool is_exact)
+{
+    if (is_exact && wall_ns % 1000000 != 0) {
+        put_time(out, wall_ns, 1000000000, 9);
+    } else {
+        put_time(out, wall_ns / 1000000, 1000, 3);
+    }
 }
 
 /* In the largest unit that loses nothing. */
@@ -54,7 +75,7 @@ put_timespan(struct bbi_out *out, int64_t span_ns)
 }
 
 static void
-put_leaf_data(struct bbi_out *out, const struct bbi_walk *w)
+put_leaf_data(struct bbi_out *out, const struct bbi_walk *w, bool is_exact)
 {
     const unsigned char *body = w->value + BBI_HEAD_BYTES;
     switch (w->type) {
@@ -69,17 +90,18 @@ put_leaf_data(struct bbi_out *out, const struct bbi_walk *w)
         bbi_text_leaf(out, w);
         break;
     case BB_REAL:
-        put_real(out, bbi_get64(body));
+        put_real(out, bbi_get64(body), is_exact);
         break;
     case BB_TIMESTAMP:
-        put_timestamp(out, (int64_t)bbi_get64(body));
+        put_timestamp(out, (int64_t)bbi_get64(body), is_exact);
         break;
     case BB_TIMESPAN:
         put_timespan(out, (int64_t)bbi_get64(body));
         break;
     case BB_STRING:
     case BB_ENUM:
-        bbi_out_quoted(out, body, bbi_head_bytes(w->head) - BBI_HEAD_BYTES);
+        (is_exact ? bbi_out_quoted_exact
+                  : bbi_out_quoted)(out, body, bbi_head_bytes(w->head) - BBI_HEAD_BYTES);
         break;
     default: /* address, subnet, port */
         bbi_out_str(out, "\"");
@@ -101,7 +123,7 @@ put_before(struct bbi_out *out, const struct bbi_walk *w)
         bbi_out_str(out, parent->type == BB_TABLE ? "{\"key\":" : "");
     }
     bbi_out_str(out, "{\"@data-type\":\"");
-    bbi_out_str(out, type_names[w->type]);
+    bbi_out_str(out, bb_type_name((int)w->type));
     bbi_out_str(out, "\",\"data\":");
 }
 
@@ -113,8 +135,8 @@ put_after(struct bbi_out *out, const struct bbi_walk *w)
     bbi_out_str(out, ends_pair ? "}}" : "}");
 }
 
-int
-bbi_json_value(struct bbi_out *out, const struct bb_value *v)
+static int
+put_value(struct bbi_out *out, const struct bb_value *v, bool is_exact)
 {
     struct bbi_walk w;
     int step;
@@ -129,18 +151,36 @@ bbi_json_value(struct bbi_out *out, const struct bb_value *v)
         if (step == BBI_WALK_ENTER) {
             bbi_out_str(out, "[");
         } else {
-            put_leaf_data(out, &w);
+            put_leaf_data(out, &w, is_exact);
             put_after(out, &w);
         }
     }
     return step;
 }
 
-int64_t
-bb_value_json(const struct bb_value *v, char *out, size_t cap)
+int
+bbi_json_value(struct bbi_out *out, const struct bb_value *v)
+{
+    return put_value(out, v, false);
+}
+
+static int64_t
+print(const struct bb_value *v, char *out, size_t cap, bool is_exact)
 {
     struct bbi_out text;
     bbi_out_init(&text, out, cap);
-    int rc = bbi_json_value(&text, v);
+    int rc = put_value(&text, v, is_exact);
     return rc < 0 ? bbi_out_fail(&text, rc) : bbi_out_finish(&text);
+}
+
+int64_t
+bb_value_json(const struct bb_value *v, char *out, size_t cap)
+{
+    return print(v, out, cap, false);
+}
+
+int64_t
+bb_value_json_exact(const struct bb_value *v, char *out, size_t cap)
+{
+    return print(v, out, cap, true);
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void
@@ -91,6 +92,42 @@ bbi_out_real(struct bbi_out *out, double v)
     bbi_out_bytes(out, text + bytes - DECIMALS, DECIMALS);
 }
 
+void
+bbi_out_hex(struct bbi_out *out, uint64_t v, uint32_t digits)
+{
+    static const char hex[] = "0123456789abcdef";
+    for (uint32_t i = digits; i > 0; i--) {
+        bbi_out_bytes(out, hex + (v >> (4 * (i - 1)) & 15), 1);
+    }
+}
+
+/* 17 digits are enough for every double, 15 are never wrong; both in the locale at hand, so the point is mended. */
+void
+bbi_out_real_exact(struct bbi_out *out, double v)
+{
+    char text[40];
+    int bytes = 0;
+    for (int digits = 15; digits <= 17; digits++) {
+        bytes = snprintf(text, sizeof(text), "%.*g", digits, v);
+        double back = strtod(text, NULL);
+        if (memcmp(&back, &v, sizeof(v)) == 0) {
+            break;
+        }
+    }
+    size_t whole_bytes = strspn(text, "-0123456789");
+    const char *rest = text + whole_bytes;
+    bbi_out_bytes(out, text, whole_bytes);
+    if (whole_bytes == (size_t)bytes) {
+        bbi_out_str(out, ".0");
+        return;
+    }
+    if (*rest != 'e') {
+        bbi_out_str(out, ".");
+        rest += strcspn(rest, "0123456789");
+    }
+    bbi_out_str(out, rest);
+}
+
 /* The civil calendar from days since 1970-01-01, in eras of 400 years that begin on 1 March. */
 static void
 put_day(struct bbi_out *out, int64_t days)
@@ -169,9 +206,8 @@ plain_bytes(const unsigned char *s, size_t bytes)
 }
 
 static void
-put_escaped(struct bbi_out *out, unsigned char c)
+put_escaped(struct bbi_out *out, unsigned char c, const char *not_ascii)
 {
-    static const char hex[] = "0123456789abcdef";
     static const char named[] = "\"\\\b\f\n\r\t";
     static const char names[] = "\"\\bfnrt";
     const char *at = c == 0 ? NULL : strchr(named, c);
@@ -180,13 +216,12 @@ put_escaped(struct bbi_out *out, unsigned char c)
         bbi_out_bytes(out, names + (at - named), 1);
         return;
     }
-    bbi_out_bytes(out, "\\u00", 4);
-    bbi_out_bytes(out, hex + (c >> 4), 1);
-    bbi_out_bytes(out, hex + (c & 15), 1);
+    bbi_out_str(out, c < 0x80 ? "\\u00" : not_ascii);
+    bbi_out_hex(out, c, 2);
 }
 
-void
-bbi_out_quoted(struct bbi_out *out, const void *s, size_t bytes)
+static void
+put_quoted(struct bbi_out *out, const void *s, size_t bytes, const char *not_ascii)
 {
     const unsigned char *p = s;
     bbi_out_bytes(out, "\"", 1);
@@ -196,10 +231,22 @@ bbi_out_quoted(struct bbi_out *out, const void *s, size_t bytes)
         p += plain;
         bytes -= plain;
         if (bytes > 0) {
-            put_escaped(out, *p);
+            put_escaped(out, *p, not_ascii);
             p++;
             bytes--;
         }
     }
     bbi_out_bytes(out, "\"", 1);
+}
+
+void
+bbi_out_quoted(struct bbi_out *out, const void *s, size_t bytes)
+{
+    put_quoted(out, s, bytes, "\\u00");
+}
+
+void
+bbi_out_quoted_exact(struct bbi_out *out, const void *s, size_t bytes)
+{
+    put_quoted(out, s, bytes, "\\udc");
 }

@@ -30,8 +30,12 @@ void bbi_out_u64(struct bbi_out *out, uint64_t v);
 void bbi_out_i64(struct bbi_out *out, int64_t v);
 /* v with zeros in front, `digits` (at most 20) long. */
 void bbi_out_digits(struct bbi_out *out, uint64_t v, uint32_t digits);
+/* v in lower-case hex, `digits` (at most 16) long. */
+void bbi_out_hex(struct bbi_out *out, uint64_t v, uint32_t digits);
 /* printf's %f with a point, whatever the locale says; "inf", "-inf", "nan". */
 void bbi_out_real(struct bbi_out *out, double v);
+/* A finite v with as many digits as it needs to be read back, and with a point or an exponent. */
+void bbi_out_real_exact(struct bbi_out *out, double v);
 /* YYYY-MM-DDThh:mm:ss in UTC, without fraction. */
 void bbi_out_date(struct bbi_out *out, int64_t wall_s);
 
@@ -42,6 +46,9 @@ void bbi_out_date(struct bbi_out *out, int64_t wall_s);
  * character of that number in Latin-1: legal and readable, though not told apart from that character itself.
  */
 void bbi_out_quoted(struct bbi_out *out, const void *s, size_t bytes);
+
+/* bbi_out_quoted_exact - the same, but such a byte becomes \udcXX, which no character has. */
+void bbi_out_quoted_exact(struct bbi_out *out, const void *s, size_t bytes);
 
 /* bbi_utf8_bytes - bytes (1..4) of the character at s, or 0 if it is not valid UTF-8. */
 size_t bbi_utf8_bytes(const unsigned char *s, size_t left);

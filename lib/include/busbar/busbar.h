@@ -5,12 +5,14 @@
  * status.h    codes and their text
  * endpoint.h  attach, publish, subscribe
  * value.h     typed values and events: build in place, read in place, text, JSON
+ * codec.h     values from text and JSON, and Broker's own forms
  * topic.h     how prefixes match topics
  * inspect.h   look at a bus without attaching
  */
 #ifndef BUSBAR_BUSBAR_H
 #define BUSBAR_BUSBAR_H
 
+#include <busbar/codec.h>
 #include <busbar/endpoint.h>
 #include <busbar/inspect.h>
 #include <busbar/status.h>
