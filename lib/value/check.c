@@ -95,11 +95,12 @@ bbi_check_walk(struct bbi_walk *w)
             continue;
         }
         deepest = w->depth > deepest ? w->depth : deepest;
-        w->why = step == BBI_WALK_LEAF ? why_not_leaf(w) : why_not_container(w);
-        if (w->why == BBI_WHY_OK) {
-            w->why = why_not_in_order(w);
+        enum bbi_why why = step == BBI_WALK_LEAF ? why_not_leaf(w) : why_not_container(w);
+        if (why == BBI_WHY_OK) {
+            why = why_not_in_order(w);
         }
-        if (w->why != BBI_WHY_OK) {
+        if (why != BBI_WHY_OK) {
+            w->why = why;
             return BB_ECORRUPT;
         }
     }

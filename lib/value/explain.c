@@ -67,10 +67,6 @@ explain_container(const struct bbi_walk *w, size_t offset, struct bb_codec_error
         bbi_explain(error, offset, "the %s is said to have %u %s, but only %u bytes for them", type,
                     (uint32_t)second, w->type == BB_TABLE ? "pairs" : "elements",
                     bytes - BBI_CONTAINER_BYTES);
-    } else if (w->why == BBI_WHY_UNALIGNED) {
-        bbi_explain(error, offset,
-                    "the %s has %u bytes: that is no multiple of 8, and what follows is unaligned",
-                    type, bytes);
     } else {
         bbi_explain(error, offset, "reserved bytes behind the number of elements are not zero");
     }
@@ -81,10 +77,16 @@ static void
 explain_end(const struct bbi_walk *w, const unsigned char *base, struct bb_codec_error *error)
 {
     const struct bbi_walk_frame *frame = &w->frames[w->depth - 1];
+    size_t bytes = (size_t)(frame->end - frame->begin);
+    if (bytes % 8 != 0) {
+        bbi_explain(error, (size_t)(frame->begin - base),
+                    "the %s has %zu bytes: that is no multiple of 8, and what follows is unaligned",
+                    bbi_type_word(frame->type), bytes);
+        return;
+    }
     bbi_explain(error, (size_t)(frame->begin - base),
                 "the %s has %zu bytes, but its last element ends after %zu",
-                bbi_type_word(frame->type), (size_t)(frame->end - frame->begin),
-                (size_t)(w->p - frame->begin));
+                bbi_type_word(frame->type), bytes, (size_t)(w->p - frame->begin));
 }
 
 static void
@@ -133,7 +135,6 @@ explain(const struct bbi_walk *w, const unsigned char *base, struct bb_codec_err
     case BBI_WHY_OK:
     case BBI_WHY_DEEP:
     case BBI_WHY_COUNT:
-    case BBI_WHY_UNALIGNED:
     case BBI_WHY_SECOND:
         explain_container(w, offset, error);
         break;

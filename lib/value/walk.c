@@ -22,7 +22,8 @@ innermost(struct bbi_walk *w)
     return w->depth == 0 ? NULL : &w->frames[w->depth - 1];
 }
 
-static int
+/* Cold, so that the walk of a good value does not pay for it. */
+__attribute__((cold, noinline)) static int
 refuse(struct bbi_walk *w, enum bbi_why why)
 {
     w->why = why;
@@ -52,9 +53,6 @@ enter(struct bbi_walk *w)
     }
     if (children > (bytes - BBI_CONTAINER_BYTES) / BBI_HEAD_BYTES) {
         return refuse(w, BBI_WHY_COUNT); /* no value is smaller than its head */
-    }
-    if (bytes % 8 != 0) {
-        return refuse(w, BBI_WHY_UNALIGNED);
     }
     struct bbi_walk_frame *frame = &w->frames[w->depth++];
     frame->begin = w->p;

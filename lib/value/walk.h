@@ -23,7 +23,6 @@ enum bbi_why {
     BBI_WHY_HEAD, /* no value of a known type and length begins here, or it is larger than its place */
     BBI_WHY_DEEP,      /* containers nest too deep */
     BBI_WHY_COUNT,     /* more elements than its bytes can hold */
-    BBI_WHY_UNALIGNED, /* a container's length is no multiple of 8 */
     BBI_WHY_END,       /* a container does not end with its last element */
     BBI_WHY_CUT,       /* padding is missing inside a container */
     BBI_WHY_FIELDS,    /* small fields of the head */

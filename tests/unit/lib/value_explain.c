@@ -83,8 +83,7 @@ Test(value_explain, subnets_and_padding)
     bb_put_string(&b, "abc", 3);
     bb_put_end(&b);
     expect(32, 29, 1, 16, "the padding behind this string is not zero");
-    expect(32, 0, 27, 0,
-           "the vector has 27 bytes: that is no multiple of 8, and what follows is unaligned");
+    expect(32, 0, 27, 16, "the container ends before the padding of this string");
     expect(32, 16, 17, 16,
            "the string is said to have 17 bytes, but its container has only 16 from here");
 }
@@ -109,6 +108,10 @@ Test(value_explain, containers)
            "the table is said to have 4278190081 pairs, but only 24 bytes for them");
     expect(64, 12, 1, 0, "reserved bytes behind the number of elements are not zero");
     expect(64, 16, 48, 16, "the table has 48 bytes, but its last element ends after 40");
+    expect(64, 16, 39, 40,
+           "the count is said to have 16 bytes, but its container has only 15 from here");
+    expect(64, 16, 41, 16,
+           "the table has 41 bytes: that is no multiple of 8, and what follows is unaligned");
     /* Its value begins inside it and ends behind it: the two overlap. */
     expect(64, 40, 15, 40, "15 bytes are no length for a value of type count");
     expect(64, 16, 32, 40,
