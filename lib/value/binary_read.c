@@ -39,7 +39,7 @@ take(struct decoder *d, uint32_t type, size_t bytes)
     size_t left = d->bytes - d->off;
     if (bytes > left) {
         (void)REFUSE(d, d->off, "the %s ends too early: it needs %zu more bytes and %zu are left",
-                     bbi_type_word(type), bytes, left);
+                     bb_type_name((int)type), bytes, left);
         return NULL;
     }
     d->off += bytes;
@@ -88,10 +88,10 @@ take_varbyte(struct decoder *d, uint32_t type, uint32_t *out)
             return v <= UINT32_MAX
                    || REFUSE(d, begin,
                              "the %s is said to have %llu elements or bytes: 2^32 or more",
-                             bbi_type_word(type), (unsigned long long)v);
+                             bb_type_name((int)type), (unsigned long long)v);
         }
     }
-    return REFUSE(d, begin, "the length of the %s has more than 5 bytes", bbi_type_word(type));
+    return REFUSE(d, begin, "the length of the %s has more than 5 bytes", bb_type_name((int)type));
 }
 
 /* ---- values without others inside ---------------------------------------------------------------- */
@@ -213,7 +213,8 @@ enter(struct decoder *d, uint32_t type)
     size_t left = d->bytes - d->off;
     if (values > left) {
         return REFUSE(d, off, "the %s is said to have %u %s, but only %zu bytes are left",
-                      bbi_type_word(type), count, type == BB_TABLE ? "pairs" : "elements", left);
+                      bb_type_name((int)type), count, type == BB_TABLE ? "pairs" : "elements",
+                      left);
     }
     if (bbi_build_depth(d->b) >= BB_VALUE_DEPTH) {
         return REFUSE(d, off, "containers nest more than %d deep", BB_VALUE_DEPTH);
@@ -227,10 +228,9 @@ static bool
 leave(struct decoder *d)
 {
     const struct frame *frame = &d->frames[--d->depth];
-    int before = d->b->err;
     bb_put_end(d->b);
-    if (before == 0 && d->b->err == BB_EEXIST) {
-        return REFUSE(d, frame->off, "the %s has %s twice", bbi_type_word(frame->type),
+    if (d->b->err == BB_EEXIST) {
+        return REFUSE(d, frame->off, "the %s has %s twice", bb_type_name((int)frame->type),
                       frame->type == BB_TABLE ? "a key" : "an element");
     }
     return true;
@@ -300,18 +300,16 @@ void
 bb_put_binary(struct bb_builder *b, const void *data, size_t bytes, struct bb_codec_error *error)
 {
     struct decoder d;
+    if (b->err != 0 && b->err != BB_EMSGSIZE) {
+        return;
+    }
     d.data = data;
     d.bytes = bytes;
     d.off = 0;
     d.b = b;
     d.error = error;
     d.depth = 0;
-    if (put_all(&d)) {
-        return;
-    }
-    bbi_refuse_input(b);
-    while (d.depth > 0) { /* so that the caller's own containers are the innermost again */
-        d.depth--;
-        bb_put_end(b);
+    if (!put_all(&d)) {
+        bbi_refuse_input(b);
     }
 }

@@ -8,6 +8,13 @@
 #include "lib/value/refuse.h"
 #include "lib/value/walk.h"
 
+static const char *
+name_of(uint32_t type)
+{
+    const char *name = bb_type_name((int)type);
+    return name != NULL ? name : "value";
+}
+
 /* Of the value at which the walk stands, or of its container if that is what is wrong. */
 static void
 explain_head(const struct bbi_walk *w, size_t offset, struct bb_codec_error *error)
@@ -28,10 +35,10 @@ explain_head(const struct bbi_walk *w, size_t offset, struct bb_codec_error *err
         bbi_explain(error, offset, "type %u is none: they go from 0 (none) to 14 (vector)", type);
     } else if (bytes > window) {
         bbi_explain(error, offset, "the %s is said to have %u bytes, but %s has only %zu from here",
-                    bbi_type_word(type), bytes, place, window);
+                    name_of(type), bytes, place, window);
     } else if (!bbi_head_fits(head, window)) {
         bbi_explain(error, offset, "%u bytes are no length for a value of type %s", bytes,
-                    bbi_type_word(type));
+                    name_of(type));
     } else {
         bbi_explain(error, offset, "the value changed while it was read");
     }
@@ -50,7 +57,7 @@ explain_fields(uint64_t head, size_t offset, struct bb_codec_error *error)
         bbi_explain(error, offset, "the port's protocol is %u, and 3 (icmp) is the last one", a);
     } else {
         bbi_explain(error, offset, "reserved bytes in the head of the %s are not zero",
-                    bbi_type_word(type));
+                    name_of(type));
     }
 }
 
@@ -58,7 +65,7 @@ explain_fields(uint64_t head, size_t offset, struct bb_codec_error *error)
 static void
 explain_container(const struct bbi_walk *w, size_t offset, struct bb_codec_error *error)
 {
-    const char *type = bbi_type_word(w->type);
+    const char *type = name_of(w->type);
     uint32_t bytes = bbi_head_bytes(w->head);
     uint64_t second = bbi_get64(w->value + BBI_HEAD_BYTES);
     if (w->why == BBI_WHY_DEEP) {
@@ -81,19 +88,19 @@ explain_end(const struct bbi_walk *w, const unsigned char *base, struct bb_codec
     if (bytes % 8 != 0) {
         bbi_explain(error, (size_t)(frame->begin - base),
                     "the %s has %zu bytes: that is no multiple of 8, and what follows is unaligned",
-                    bbi_type_word(frame->type), bytes);
+                    name_of(frame->type), bytes);
         return;
     }
     bbi_explain(error, (size_t)(frame->begin - base),
-                "the %s has %zu bytes, but its last element ends after %zu",
-                bbi_type_word(frame->type), bytes, (size_t)(w->p - frame->begin));
+                "the %s has %zu bytes, but its last element ends after %zu", name_of(frame->type),
+                bytes, (size_t)(w->p - frame->begin));
 }
 
 static void
 explain_order(const struct bbi_walk *w, size_t offset, struct bb_codec_error *error)
 {
     const char *what = w->parent->type == BB_TABLE ? "key" : "element";
-    const char *type = bbi_type_word(w->parent->type);
+    const char *type = name_of(w->parent->type);
     if (w->why == BBI_WHY_TWICE) {
         bbi_explain(error, offset, "the %s has this %s twice", type, what);
     } else {
@@ -115,7 +122,7 @@ explain(const struct bbi_walk *w, const unsigned char *base, struct bb_codec_err
         break;
     case BBI_WHY_CUT:
         bbi_explain(error, offset, "the container ends before the padding of this %s",
-                    bbi_type_word(w->type));
+                    name_of(w->type));
         break;
     case BBI_WHY_FIELDS:
         explain_fields(w->head, offset, error);
@@ -125,8 +132,7 @@ explain(const struct bbi_walk *w, const unsigned char *base, struct bb_codec_err
                     bbi_head_a(w->head));
         break;
     case BBI_WHY_PADDING:
-        bbi_explain(error, offset, "the padding behind this %s is not zero",
-                    bbi_type_word(w->type));
+        bbi_explain(error, offset, "the padding behind this %s is not zero", name_of(w->type));
         break;
     case BBI_WHY_ORDER:
     case BBI_WHY_TWICE:

@@ -26,13 +26,3 @@ bbi_refuse_input(struct bb_builder *b)
     }
     bbi_build_fail(b, BB_EINVAL);
 }
-
-const char *
-bbi_type_word(uint32_t type)
-{
-    static const char *const names[BBI_TYPE_COUNT] = {
-        "none", "boolean",   "count",    "integer", "real", "string", "address", "subnet",
-        "port", "timestamp", "timespan", "enum",    "set",  "table",  "vector",
-    };
-    return names[type];
-}

@@ -22,7 +22,4 @@ void bbi_explain(struct bb_codec_error *error, size_t offset, const char *format
  */
 void bbi_refuse_input(struct bb_builder *b);
 
-/* bbi_type_word - the name of a type that is known to be one. */
-const char *bbi_type_word(uint32_t type);
-
 #endif

@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""tests/fuzz/seeds.py - writes the first inputs of every fuzzer: tests/fuzz/corpus/NAME/seed-*.
+
+Each seed is a good input of the fuzzer's own form, or one that breaks a single rule.  What a fuzzer found
+later lies beside them under other names, and is left alone.  The files are checked in; run this after
+changing a fuzzer's form.  Only Python's standard library.
+"""
+import os
+import struct
+import sys
+
+NONE, BOOLEAN, COUNT, INTEGER, REAL, STRING, ADDRESS, SUBNET = range(8)
+PORT, TIMESTAMP, TIMESPAN, ENUM, SET, TABLE, VECTOR = range(8, 15)
+IPV4 = bytes(10) + b"\xff\xff"
+
+
+# ---- the native form ------------------------------------------------------------------------------
+
+def head(size, kind, a=0, b=0):
+    return struct.pack("<IBBH", size, kind, a, b)
+
+
+def pad(data):
+    return data + bytes(-len(data) % 8)
+
+
+def word(kind, raw):
+    return head(16, kind) + raw
+
+
+def native_string(text, kind=STRING):
+    return pad(head(8 + len(text), kind) + text)
+
+
+def native_container(kind, *values):
+    count = len(values) // (2 if kind == TABLE else 1)
+    body = b"".join(values)
+    return head(16 + len(body), kind) + struct.pack("<II", count, 0) + body
+
+
+def native_count(n):
+    return word(COUNT, struct.pack("<Q", n))
+
+
+def native_message(kind, content):
+    return native_container(VECTOR, native_count(1), native_count(kind), content)
+
+
+def native_values():
+    ip = head(24, ADDRESS) + IPV4 + bytes([10, 0, 0, 1])
+    net = head(24, SUBNET, 104) + IPV4 + bytes([10, 0, 0, 0])
+    event = native_container(
+        VECTOR, native_string(b"Lab::tick"), native_container(VECTOR, native_count(7), ip),
+        native_container(VECTOR, native_container(VECTOR, native_count(1),
+                                                  word(TIMESTAMP, struct.pack("<q", 5)))))
+    write = native_container(VECTOR, native_string(b"Conn::LOG", ENUM), native_string(b"W", ENUM),
+                             native_string(b"conn"), native_string(b"\0\1"))
+    message = native_message(1, event)
+    yield "none", head(8, NONE)
+    yield "boolean", head(8, BOOLEAN, 1)
+    yield "count", native_count(2 ** 64 - 1) + native_count(3)
+    yield "integer", word(INTEGER, struct.pack("<q", -5))
+    yield "real", word(REAL, struct.pack("<d", -2.5))
+    yield "nan", word(REAL, struct.pack("<d", float("nan")))
+    yield "inf", word(REAL, struct.pack("<d", float("-inf")))
+    yield "string", native_string(b"a\"\\\x01\xc3\xbc\xff")
+    yield "string-cut", head(11, STRING) + b"abc"
+    yield "address", ip
+    yield "subnet", net
+    yield "port", head(8, PORT, 1, 80)
+    yield "timespan", word(TIMESPAN, struct.pack("<q", -1500))
+    yield "enum", native_string(b"Notice::LOG", ENUM)
+    yield "set", native_container(SET, native_count(1), native_count(2), native_string(b"x"))
+    yield "set-unsorted", native_container(SET, native_count(2), native_count(1))
+    yield "set-twice", native_container(SET, native_count(2), native_count(2))
+    yield "table", native_container(TABLE, native_string(b"k"), ip, native_string(b"l"), net)
+    yield "event", event
+    yield "message", message
+    yield "batch", native_message(5, native_container(
+        VECTOR, message, native_message(4, native_container(VECTOR, native_string(b"id"), ip)),
+        native_message(5, native_container(VECTOR, native_message(3, write)))))
+    yield "count-too-large", head(24, VECTOR) + struct.pack("<II", 2 ** 32 - 1, 0) + head(8, NONE)
+    yield "overlap", head(32, VECTOR) + struct.pack("<II", 1, 0) + head(32, VECTOR) + bytes(8)
+    deep = b""
+    for _ in range(300):
+        deep = native_container(VECTOR, deep) if deep else native_container(VECTOR)
+    yield "deep", deep
+
+
+def seeds_value():
+    for name, data in native_values():
+        yield name, b"\0" + data
+        # The same while it changes: lengths, types and counts in the first words.
+        patches = bytes([4]) + struct.pack("<HBHBHBHB", 16, 40, 4, 12, 8, 0xff, 24, 0xff)
+        yield name + "-changing", patches + data
+
+
+# ---- binary v1 ------------------------------------------------------------------------------------
+
+def varbyte(n):
+    out = b""
+    while n >= 0x80:
+        out += bytes([n & 0x7f | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def seeds_binary():
+    count = b"\x02" + struct.pack(">Q", 258)
+    text = b"\x05" + varbyte(2) + b"hi"
+    ip = b"\x06" + IPV4 + bytes([10, 1, 2, 3])
+    net = b"\x07" + IPV4 + bytes([10, 1, 2, 3, 104])
+    port = b"\x08\x00\x50\x01"
+    yield "none", b"\x00"
+    yield "boolean", b"\x01\x01"
+    yield "count", count
+    yield "integer", b"\x03" + struct.pack(">q", -2)
+    yield "real", b"\x04" + struct.pack(">d", 1.5)
+    yield "real-inf", b"\x04\xff\xf0" + bytes(6)
+    yield "real-nan", b"\x04" + b"\xff" * 8
+    yield "real-subnormal", b"\x04" + bytes(7) + b"\x01"
+    yield "string", text
+    yield "string-200", b"\x05" + varbyte(200) + b"s" * 200
+    yield "address", ip
+    yield "subnet", net
+    yield "subnet-129", net[:-1] + b"\x81"
+    yield "port", port
+    yield "port-4", port[:-1] + b"\x04"
+    yield "timestamp", b"\x09" + struct.pack(">q", 10 ** 18)
+    yield "timespan", b"\x0a" + struct.pack(">q", -1)
+    yield "enum", b"\x0b\x03A:B"
+    yield "set", b"\x0c\x03" + text + count + b"\x00"
+    yield "set-twice", b"\x0c\x02" + text + text
+    yield "table", b"\x0d\x02" + text + b"\x0c\x00" + ip + b"\x0e\x01" + net
+    yield "vector", b"\x0e\x05" + count + port + net + text + b"\x01\x00"
+    yield "deep-255", b"\x0e\x01" * 254 + b"\x0e\x00"
+    yield "deep-256", b"\x0e\x01" * 255 + b"\x0e\x00"
+    yield "count-2-32", b"\x0e\x80\x80\x80\x80\x10" + bytes(5)
+    yield "count-2-31", b"\x0c\x80\x80\x80\x80\x08" + bytes(5)
+    yield "varbyte-12", b"\x05" + b"\x80" * 12 + b"\x01"
+    yield "varbyte-long", b"\x05\x82\x80\x00hi"
+    yield "truncated", count[:-1]
+    yield "trailing", b"\x00\x00"
+
+
+# ---- JSON v1 and text -----------------------------------------------------------------------------
+
+def typed(kind, data):
+    return b'{"@data-type":"' + kind + b'","data":' + data + b"}"
+
+
+def seeds_json():
+    count = typed(b"count", b"18446744073709551615")
+    text = typed(b"string", b'"a\\"\\\\\\u00fc\\ud83d\\ude00\\n"')
+    yield "none", typed(b"none", b"{}")
+    yield "boolean", typed(b"boolean", b"true")
+    yield "count", count
+    yield "count-real", typed(b"count", b"1.0")
+    yield "integer", typed(b"integer", b"-9223372036854775808")
+    yield "real", typed(b"real", b"-1.25e-3")
+    yield "real-inf", typed(b"real", b'"-inf"')
+    yield "real-nan", typed(b"real", b'"nan(7ff8000000000001)"')
+    yield "string", text
+    yield "string-surrogate", typed(b"string", b'"\\udcff\\udc80"')
+    yield "address", typed(b"address", b'"2001:db8::1"')
+    yield "subnet", typed(b"subnet", b'"10.0.0.0/8"')
+    yield "port", typed(b"port", b'"80/tcp"')
+    yield "timestamp", typed(b"timestamp", b'"2026-01-02T03:04:05.678901234Z"')
+    yield "timestamp-zone", typed(b"timestamp", b'"2026-01-02T03:04:05+02:00"')
+    yield "timespan", typed(b"timespan", b'"-5ms"')
+    yield "enum", typed(b"enum-value", b'"A::B"')
+    yield "set", typed(b"set", b"[" + count + b"," + text + b"]")
+    yield "set-twice", typed(b"set", b"[" + count + b"," + count + b"]")
+    yield "table", typed(b"table", b'[{"key":' + text + b',"value":' + count + b"}]")
+    yield "vector", b" " + typed(b"vector", b" [ " + text + b" , " + count + b" ] ") + b"\n"
+    yield "other-order", b'{"data":3,"@data-type":"count"}'
+    yield "other-member", b'{"@data-type":"count","data":3,"x":1}'
+    yield "no-type", b'{"data":3}'
+    yield "garbage", b"[garbage"
+    deep = typed(b"none", b"{}")
+    for _ in range(5):
+        deep = typed(b"vector", b"[" + deep + b"]")
+    yield "deep-5", deep
+    yield "deep-cut", b'{"@data-type":"vector","data":[' * 300
+
+
+def seeds_text():
+    texts = [
+        b"nil", b"T", b"5", b"-5", b"+5", b"2.5", b"1e300", b"-inf", b"nan", b"10.0.0.1", b"2001:db8::1",
+        b"10.0.0.0/8", b"::/0", b"80/tcp", b"1/?", b"300ms", b"-2h", b"5d", b"plain words", b"\xff\x00\x01",
+        b"{1, 2}", b"{a -> 1, b -> (x)}", b"(1, 2, (nil))", b"{}", b"()", b"2026-01-02T03:04:05.678Z",
+        b"{1, 1}", b"(1, 2", b"(" * 300, b"A::B", typed(b"count", b"7"),
+    ]
+    for i, text in enumerate(texts):
+        yield "any-%02d" % i, b"\xff" + text
+    for kind, text in enumerate([b"nil", b"F", b"7", b"-7", b"7.5", b"s", b"::1", b"::/1", b"53/udp",
+                                 b"5ns", b"-5ms", b"A::B", b"{1}", b"{1 -> 2}", b"(1)"]):
+        yield "type-%02d" % kind, bytes([kind]) + text
+        yield "type-%02d-wrong" % kind, bytes([kind]) + b"no such value"
+
+
+# ---- filters, dictionary, pcap --------------------------------------------------------------------
+
+def seeds_filters():
+    def step(what, text, flags=0):
+        return bytes([what, flags, len(text)]) + text
+    add, remove, match = 2, 1, 0
+    yield "cover", b"\0" + step(add, b"/foo/bar") + step(add, b"/foo") + step(match, b"/foo/x") + step(
+        remove, b"/foo") + step(match, b"/foo/x")
+    yield "path", b"\0" + step(add, b"a/b", 1) + step(match, b"a/bc") + step(add, b"a/b/", 0)
+    yield "scope", b"\0" + step(add, b"a", 2) + step(add, b"a", 4) + step(remove, b"a", 2)
+    yield "empty", b"\0" + step(add, b"") + step(match, b"<$>x") + step(add, b"<$>") + step(match, b"<$>x")
+    yield "reserved", b"\0" + step(match, b"<$>") + step(add, b"<") + step(match, b"<$>")
+
+    def table(count, size, *items):
+        body = b"".join(struct.pack("<HH", len(i), 1) + i for i in items)
+        size = len(body) if size is None else size
+        return b"\1\1" + struct.pack("<II", count, size) + body
+    yield "table", table(3, None, b"a/b", b"", b"zeek/")
+    yield "table-empty", table(0, None)
+    yield "table-short", table(3, None, b"a/b")
+    yield "table-long", table(1, 2 ** 32 - 1, b"a/b")
+    yield "table-many", table(2 ** 32 - 1, None, b"a", b"b")
+
+
+def seeds_dictionary():
+    page = 4096
+
+    def poke(place, data):
+        assert place % 8 == 0 and len(data) % 8 == 0 and len(data) <= 256
+        return b"\0" + struct.pack("<HB", place // 8, len(data) // 8 - 1) + data
+    # The offsets follow from the geometry of a ring of 64 messages, 4 KiB, 16 topics and 256 bytes of text.
+    topics = poke(page + 0x180, struct.pack("<II", 2, 0))
+    tail = poke(page + 0x80, struct.pack("<QQ", 66, 64))
+    far = poke(page + 0x80, struct.pack("<QQ", 2 ** 63 + 7, 2 ** 40))
+    every = b"".join(bytes([what, argument]) for what in range(1, 11) for argument in (0, 1, 3, 200))
+    yield "fresh", every
+    yield "topics", topics + tail + every
+    yield "far-tail", far + every
+    yield "many-topics", poke(page + 0x180, b"\xff" * 8) + every
+    yield "geometry", b"".join(poke(264 + 8 * i, b"\xff" * 8) + b"\1\0" for i in range(14))
+    for place in range(0x3000, 0x8000, 0x400):
+        yield "poke-%04x" % place, topics + tail + poke(place, struct.pack("<QQII", 64, 0, 32, 0) * 2 + bytes(
+            16)) + every
+
+
+def frame(*parts):
+    data = b"".join(parts)
+    return struct.pack("<H", len(data)) + data
+
+
+def seeds_pcap():
+    def tcp(flags, seq, ack, ports=(4000, 80)):
+        return struct.pack(">HHIIBBHHH", *ports, seq, ack, 0x50, flags, 1000, 0, 0)
+
+    def ipv4(payload, protocol=6, src=b"\x0a\0\0\1", dst=b"\x0a\0\0\2", frag=0):
+        return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), 1, frag, 64, protocol,
+                           0) + src + dst + payload
+
+    def ipv6(payload, next_header=6):
+        return struct.pack(">IHBB", 6 << 28, len(payload), next_header, 64) + bytes(15) + b"\1" + bytes(
+            15) + b"\2" + payload
+    mac = b"\2" * 12
+    syn = ipv4(tcp(2, 1, 0))
+    answer = ipv4(tcp(0x12, 9, 2, (80, 4000)), src=b"\x0a\0\0\2", dst=b"\x0a\0\0\1")
+    udp = ipv4(struct.pack(">HHHH", 53, 53, 8, 0), 17)
+    ethernet = mac + b"\x08\0"
+    yield "handshake", b"\0" + frame(ethernet, syn) + frame(ethernet, answer)
+    yield "vlan", b"\0" + frame(mac, b"\x81\0\0\5\x88\xa8\0\6\x08\0", syn)
+    yield "snap", b"\0" + frame(mac, b"\0\x30\xaa\xaa\3\0\0\0\x08\0", syn)
+    yield "ipv6", b"\0" + frame(mac, b"\x86\xdd", ipv6(tcp(2, 1, 0)))
+    yield "extension", b"\0" + frame(mac, b"\x86\xdd", ipv6(b"\x06\0" + bytes(6) + tcp(2, 1, 0), 0))
+    yield "fragment", b"\0" + frame(ethernet, ipv4(tcp(2, 1, 0), frag=5))
+    yield "loopback", b"\1" + frame(b"\2\0\0\0", udp) + frame(b"\0\0\0\2", udp)
+    yield "raw", b"\2" + frame(syn) + frame(ipv6(tcp(2, 1, 0)))
+    yield "sll", b"\3" + frame(bytes(14), b"\x08\0", udp)
+    yield "sll2", b"\4" + frame(b"\x08\0", bytes(18), udp)
+    yield "short", b"\0" + b"".join(frame((ethernet + syn)[:n]) for n in range(0, 54, 3))
+    packet = ethernet + syn
+    record = struct.pack("<IIII", 1, 2, len(packet), len(packet)) + packet
+    top = struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1)
+    yield "file", b"\xff" + top + record * 2
+    yield "file-swapped", b"\xff" + struct.pack(">IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1)
+    yield "file-cut", b"\xff" + top + record[:-5]
+    yield "file-long", b"\xff" + top + struct.pack("<IIII", 1, 2, 2 ** 31, 9) + packet
+    block = struct.pack("<IIIHHq", 0x0a0d0d0a, 28, 0x1a2b3c4d, 1, 0, -1) + struct.pack("<I", 28)
+    interface = struct.pack("<IIHHII", 1, 20, 1, 0, 0, 20)
+    padded = packet + bytes(-len(packet) % 4)
+    size = 32 + len(padded)
+    enhanced = struct.pack("<IIIIIII", 6, size, 0, 0, 5, len(packet), len(packet)) + padded + struct.pack(
+        "<I", size)
+    yield "pcapng", b"\xff" + block + interface + enhanced
+
+
+def main():
+    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
+    seeds = {name[6:]: made for name, made in globals().items() if name.startswith("seeds_")}
+    for fuzzer, made in sorted(seeds.items()):
+        folder = os.path.join(here, fuzzer)
+        os.makedirs(folder, exist_ok=True)
+        for old in os.listdir(folder):
+            if old.startswith("seed-"):
+                os.remove(os.path.join(folder, old))
+        count = 0
+        for name, data in made():
+            with open(os.path.join(folder, "seed-" + name), "wb") as file:
+                file.write(data)
+            count += 1
+        print("%s: %d seeds" % (fuzzer, count))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
