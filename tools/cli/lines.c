@@ -34,10 +34,8 @@ cli_lines_fini(struct cli_lines *lines)
 static const char *
 find_end(const struct cli_lines *lines)
 {
-    if (lines->begin == lines->end) {
-        return NULL;
-    }
-    return memchr(lines->buf + lines->begin, '\n', lines->end - lines->begin);
+    size_t from = lines->begin + lines->searched;
+    return from == lines->end ? NULL : memchr(lines->buf + from, '\n', lines->end - from);
 }
 
 int
@@ -53,6 +51,7 @@ take(struct cli_lines *lines, size_t bytes, size_t end_bytes, const char **line)
     int too_long = lines->skipping || bytes > lines->max_bytes;
     *line = lines->buf + lines->begin;
     lines->begin += bytes + end_bytes;
+    lines->searched = 0;
     lines->skipping = 0;
     lines->too_long += too_long ? 1U : 0U;
     return !too_long;
@@ -68,6 +67,7 @@ cli_lines_next(struct cli_lines *lines, const char **line, size_t *bytes)
             return 1;
         }
     }
+    lines->searched = lines->end - lines->begin;
     if (lines->at_end && (lines->end > lines->begin || lines->skipping)) {
         *bytes = lines->end - lines->begin;
         return take(lines, *bytes, 0, line);
@@ -85,6 +85,7 @@ cli_lines_read(struct cli_lines *lines, int wait_ms)
     if (lines->end - lines->begin == lines->cap) {
         lines->skipping = 1; /* full, and no line's end in it */
         lines->begin = lines->end;
+        lines->searched = 0;
     }
     memmove(lines->buf, lines->buf + lines->begin, lines->end - lines->begin);
     lines->end -= lines->begin;

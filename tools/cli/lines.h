@@ -16,6 +16,7 @@ struct cli_lines {
     uint64_t too_long;
     char *buf;
     size_t cap, begin, end; /* unread bytes are buf[begin .. end) */
+    size_t searched;        /* unread bytes that are known to hold no line's end */
     int skipping;           /* inside a line that is too long */
     int at_end;             /* nothing more comes from fd */
 };

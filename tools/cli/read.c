@@ -100,13 +100,12 @@ unit_ns(const char *name)
     return 0;
 }
 
-/* read_unsigned_span - NUMBER[.FRACTION][UNIT]; bare is what a missing unit means, 0 to refuse that. */
-static int
-read_unsigned_span(const char *text, uint64_t bare, uint64_t *span_ns)
+int
+cli_read_seconds(const char *text, int64_t *span_ns)
 {
     const char *whole_end = skip_digits(text);
     const char *end = *whole_end == '.' ? skip_digits(whole_end + 1) : whole_end;
-    uint64_t unit = *end == '\0' ? bare : unit_ns(end);
+    uint64_t unit = unit_ns(*end == '\0' ? "s" : end);
     uint64_t v;
 
     if (unit == 0 || end == whole_end + 1 || read_digits(text, whole_end, &v) != 0
@@ -120,29 +119,6 @@ read_unsigned_span(const char *text, uint64_t bare, uint64_t *span_ns)
         }
     }
     if (v > INT64_MAX) {
-        return BB_EINVAL;
-    }
-    *span_ns = v;
-    return 0;
-}
-
-int
-cli_read_span(const char *text, int64_t *span_ns)
-{
-    uint64_t v;
-    int negative = *text == '-';
-    if (read_unsigned_span(text + negative, 0, &v) != 0) {
-        return BB_EINVAL;
-    }
-    *span_ns = negative ? -(int64_t)v : (int64_t)v;
-    return 0;
-}
-
-int
-cli_read_seconds(const char *text, int64_t *span_ns)
-{
-    uint64_t v;
-    if (read_unsigned_span(text, UINT64_C(1000000000), &v) != 0) {
         return BB_EINVAL;
     }
     *span_ns = (int64_t)v;

@@ -15,10 +15,10 @@ int cli_read_count(const char *text, uint64_t *out);
 /* cli_read_number - a decimal number with optional sign, fraction and exponent; never hex, inf or nan. */
 int cli_read_number(const char *text, double *out);
 
-/* cli_read_span - [-]NUMBER[.FRACTION]UNIT with UNIT ns us ms s min m h d, in nanoseconds. */
-int cli_read_span(const char *text, int64_t *span_ns);
-
-/* cli_read_seconds - as cli_read_span(), not negative; a bare number means seconds. */
+/*
+ * cli_read_seconds - NUMBER[.FRACTION][UNIT] with UNIT ns us ms s min m h d, in nanoseconds; a bare number means
+ * seconds.
+ */
 int cli_read_seconds(const char *text, int64_t *span_ns);
 
 #endif

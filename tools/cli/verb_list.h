@@ -21,6 +21,7 @@ extern const struct cli_verb cli_verb_node_info;
 extern const struct cli_verb cli_verb_node_ping;
 extern const struct cli_verb cli_verb_bench;
 extern const struct cli_verb cli_verb_latency;
+extern const struct cli_verb cli_verb_value;
 extern const struct cli_verb cli_verb_gc;
 extern const struct cli_verb cli_verb_doctor;
 extern const struct cli_verb cli_verb_version;

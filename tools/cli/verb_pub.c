@@ -8,6 +8,7 @@
  */
 #include "tools/cli/attach.h"
 #include "tools/cli/clock.h"
+#include "tools/cli/convert.h"
 #include "tools/cli/event_text.h"
 #include "tools/cli/lines.h"
 #include "tools/cli/output.h"
@@ -33,6 +34,7 @@ struct pub_options {
     const char *name;
     const char *group;
     const char *event;
+    const char *type;
     int fail;
     int evict;
     int control;
@@ -47,6 +49,8 @@ struct pub {
     size_t bytes;
     uint32_t attr;
     void *event; /* data, when it is an event; ours to free */
+    int type;    /* of the values to publish, with --type */
+    struct cli_buffer value;
     struct bb_endpoint *ep;
     struct bb_publisher *publisher;
     struct bb_topic *topic;
@@ -55,7 +59,8 @@ struct pub {
     uint64_t sent;
     uint64_t refused;
     uint64_t too_large;
-    int status; /* what ended it, or 0 */
+    uint64_t no_values; /* lines that are no value of the type */
+    int status;         /* what ended it, or 0 */
 };
 
 static int
@@ -64,6 +69,13 @@ check(const struct cli_call *call, const struct pub_options *o)
     int has_data = call->arg_count > 1 || o->event != NULL;
     if (o->event != NULL && call->arg_count > 1) {
         return cli_wrong(call->verb, "DATA and --event are two messages; give one of them");
+    }
+    if (o->event != NULL && o->type != NULL) {
+        return cli_wrong(call->verb, "--type is for DATA and lines; --event tells types by looks");
+    }
+    if (o->type != NULL && cli_type_parse(o->type) == BB_EINVAL) {
+        return cli_wrong(call->verb, "there is no type \"%.80s\"; `busbar help value` lists them",
+                         o->type);
     }
     if (o->fail && (o->evict || o->block_ns >= 0)) {
         return cli_wrong(call->verb, "--fail does not go with --block or --evict");
@@ -80,17 +92,23 @@ check(const struct cli_call *call, const struct pub_options *o)
     return cli_check_topic(call->args[0]);
 }
 
+static int
+say_event(const struct pub *pub, const struct bb_codec_error *error)
+{
+    return cli_wrong(pub->call->verb, "the event, column %zu: %s", error->offset + 1,
+                     error->sentence);
+}
+
 /* make_event - the event's bytes into pub->event. */
 static int
 make_event(struct pub *pub)
 {
-    char wrong[CLI_WRONG_BYTES] = "";
+    struct bb_codec_error error = {0};
     struct bb_builder b;
 
     bb_build_init(&b, NULL, 0);
-    if (cli_event_put(&b, pub->o->event, wrong) != 0) {
-        return cli_wrong(pub->call->verb, "%s",
-                         wrong[0] != '\0' ? wrong : "the event cannot be read");
+    if (cli_event_put(&b, pub->o->event, &error) != 0) {
+        return say_event(pub, &error);
     }
     size_t bytes = b.need_bytes;
     pub->event = malloc(bytes > 0 ? bytes : 1);
@@ -98,14 +116,33 @@ make_event(struct pub *pub)
         return cli_report(pub->call, BB_ENOMEM, NULL, "the event");
     }
     bb_build_init(&b, pub->event, bytes);
-    int rc = cli_event_put(&b, pub->o->event, wrong);
-    int64_t built = rc == 0 ? bb_build_end(&b) : rc;
+    if (cli_event_put(&b, pub->o->event, &error) != 0) {
+        return say_event(pub, &error); /* duplicates show only now */
+    }
+    int64_t built = bb_build_end(&b);
     if (built < 0) {
         return cli_report(pub->call, (int)built, NULL, "cannot build the event");
     }
     pub->data = pub->event;
     pub->bytes = (size_t)built;
     pub->attr = BB_EVENT | BB_NATIVE;
+    return CLI_DONE;
+}
+
+/* make_value - the value that DATA writes. */
+static int
+make_value(struct pub *pub)
+{
+    struct bb_codec_error error = {0};
+    int rc = cli_value_read(&pub->value, CLI_FORM_TEXT, pub->type, pub->data, pub->bytes, &error);
+    if (rc == BB_EINVAL) {
+        return cli_wrong(pub->call->verb, "DATA, column %zu: %s", error.offset + 1, error.sentence);
+    }
+    if (rc < 0) {
+        return cli_report(pub->call, rc, NULL, "the value");
+    }
+    pub->data = pub->value.p;
+    pub->bytes = pub->value.bytes;
     return CLI_DONE;
 }
 
@@ -120,6 +157,11 @@ prepare_data(struct pub *pub)
         pub->bytes = strlen(pub->call->args[1]);
     }
     pub->attr = BB_RAW;
+    if (pub->o->type != NULL) {
+        pub->type = cli_type_parse(pub->o->type);
+        pub->attr = BB_VALUE | BB_NATIVE;
+        return pub->data != NULL ? make_value(pub) : CLI_DONE;
+    }
     return CLI_DONE;
 }
 
@@ -235,6 +277,28 @@ publish_data(struct pub *pub)
     }
 }
 
+/* publish_line - as it is, or as the value that it writes; one that writes none is said and counted. */
+static void
+publish_line(struct pub *pub, uint64_t number, const char *line, size_t bytes, uint32_t more)
+{
+    struct bb_codec_error error = {0};
+    if (pub->o->type == NULL) {
+        publish(pub, line, bytes, more);
+        return;
+    }
+    int rc = cli_value_read(&pub->value, CLI_FORM_TEXT, pub->type, line, bytes, &error);
+    if (rc == 0) {
+        publish(pub, pub->value.p, pub->value.bytes, more);
+    } else if (rc == BB_EINVAL) {
+        cli_say("pub: line %llu: column %zu: %s", (unsigned long long)number, error.offset + 1,
+                error.sentence);
+        pub->tried++;
+        pub->no_values++;
+    } else {
+        pub->status = rc;
+    }
+}
+
 static void
 publish_lines(struct pub *pub)
 {
@@ -247,7 +311,7 @@ publish_lines(struct pub *pub)
         if (cli_lines_next(&lines, &line, &bytes)) {
             int more = pub->o->rate <= 0 && cli_lines_has_next(&lines);
             pace(pub);
-            publish(pub, line, bytes, more ? BB_MORE : 0U);
+            publish_line(pub, pub->tried + lines.too_long + 1, line, bytes, more ? BB_MORE : 0U);
         } else if (lines.at_end) {
             break;
         } else {
@@ -284,12 +348,18 @@ say_result(const struct pub *pub)
             "%llu of %llu messages went; %llu were larger than the %zu bytes that this ring takes",
             sent, tried, (unsigned long long)pub->too_large, bb_publisher_max(pub->publisher));
     }
+    if (pub->no_values > 0) {
+        cli_say("%llu of %llu messages went; %llu lines were no values of the type \"%s\"", sent,
+                tried, (unsigned long long)pub->no_values, pub->o->type);
+    }
     if (pub->data != NULL && tried < pub->o->repeat) {
         cli_say("interrupted: %llu of %llu messages went", sent,
                 (unsigned long long)pub->o->repeat);
         return CLI_NO;
     }
-    return pub->too_large > 0 ? CLI_RESOURCE : pub->refused > 0 ? CLI_NO : CLI_DONE;
+    return pub->too_large > 0                       ? CLI_RESOURCE
+           : pub->refused > 0 || pub->no_values > 0 ? CLI_NO
+                                                    : CLI_DONE;
 }
 
 static int
@@ -334,6 +404,7 @@ run(const struct cli_call *call, const void *options)
     bb_publisher_close(pub.publisher);
     bb_endpoint_close(pub.ep);
     free(pub.event);
+    cli_buffer_free(&pub.value);
     return code;
 }
 
@@ -344,6 +415,12 @@ static const struct cli_option options[] = {
      .offset = offsetof(struct pub_options, event),
      .arg = "EVENT",
      .help = "publish the typed event name(argument, ...)"},
+    {.letter = 't',
+     .name = "type",
+     .type = CLI_TEXT,
+     .offset = offsetof(struct pub_options, type),
+     .arg = "TYPE",
+     .help = "publish DATA, or each line, as a value of this type (any: by its looks)"},
     {.name = "rate",
      .type = CLI_NUMBER,
      .offset = offsetof(struct pub_options, rate),
@@ -406,7 +483,9 @@ const struct cli_verb cli_verb_pub = {
             "\n"
             "Arguments of an event have the type that they look like: 5 count, -5 integer,\n"
             "2.5 real, T or F boolean, 10.0.0.1 or ::1 address, 10.0.0.0/8 subnet, 80/tcp\n"
-            "port, 300ms timespan, nil none, \"in quotes\" or anything else string.\n"
+            "port, 300ms timespan, nil none, (a, b) vector, {a, b} set, {a -> b} table,\n"
+            "\"in quotes\" or anything else string.  `busbar help value` lists the types that\n"
+            "--type takes; a line that is none of its type is said, and the exit code is 1.\n"
             "\n"
             "Only reliable subscribers can hold a publisher up.  Without --block, --fail or\n"
             "--evict it depends: lines go on without a subscriber that is too slow; the\n"
@@ -415,6 +494,7 @@ const struct cli_verb cli_verb_pub = {
             "it is 7.",
     .examples = "busbar pub zeek/x hello\n"
                 "busbar pub scans -e 'scan_seen(10.0.0.1, 22/tcp, 300ms)'\n"
+                "busbar pub sensors/limit 0.75 --type real\n"
                 "tail -f conn.log | busbar pub zeek/logs/conn\n"
                 "busbar pub load/test x --repeat 1000 --rate 100 --wait 1 -W 5s\n",
     .options = options,

@@ -18,10 +18,10 @@ struct built {
 static void
 build(struct built *out, const char *text)
 {
-    char wrong[CLI_WRONG_BYTES] = "";
+    struct bb_codec_error error = {0};
     struct bb_builder b;
     bb_build_init(&b, out->bytes, sizeof(out->bytes));
-    cr_assert_eq(cli_event_put(&b, text, wrong), 0, "%s: %s", text, wrong);
+    cr_assert_eq(cli_event_put(&b, text, &error), 0, "%s: %s", text, &error);
     int64_t n = bb_build_end(&b);
     cr_assert_gt(n, 0, "%s", text);
     out->count = (size_t)n;
@@ -65,6 +65,10 @@ Test(cli_event, types_by_their_looks)
         {"a/b", BB_STRING, "a/b"},
         {"80/sctp", BB_STRING, "80/sctp"},
         {"inf", BB_STRING, "inf"},
+        {"(1, (a))", BB_VECTOR, "(1, (a))"},
+        {"{2, 1}", BB_SET, "{1, 2}"},
+        {"{k -> 80/tcp}", BB_TABLE, "{k -> 80/tcp}"},
+        {"{\"@data-type\":\"enum-value\",\"data\":\"e\"}", BB_ENUM, "e"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[256];
@@ -99,8 +103,8 @@ Test(cli_event, a_long_bare_word_is_a_string)
     char text[512] = "e(";
     struct built built;
     struct bb_value v;
-    memset(text + 2, '7', 300);
-    strcpy(text + 302, ")");
+    memset(text + 2, '7', 400);
+    strcpy(text + 402, ")");
     build(&built, text);
     cr_assert_eq(bb_event_arg(&built.event, 0, &v), 0);
     cr_assert_eq(bb_value_type(&v), BB_STRING);
@@ -126,25 +130,37 @@ Test(cli_event, mistakes_are_said)
                                       "n(::/129)",
                                       "n(18446744073709551616)",
                                       "n(-9223372036854775809)",
-                                      "n(\"\\x4\")"};
+                                      "n(\"\\x4\")",
+                                      "n({1, 1})",
+                                      "n({a -> 1, a -> 2})",
+                                      "n({a -> 1, b})"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        char wrong[CLI_WRONG_BYTES] = "";
+        struct bb_codec_error error = {0};
         unsigned char bytes[1024];
         struct bb_builder b;
         bb_build_init(&b, bytes, sizeof(bytes));
-        cr_assert_eq(cli_event_put(&b, bad[i], wrong), BB_EINVAL, "%s", bad[i]);
-        cr_assert_neq(wrong[0], '\0', "%s", bad[i]);
+        cr_assert_eq(cli_event_put(&b, bad[i], &error), BB_EINVAL, "%s", bad[i]);
+        cr_assert_neq(error.sentence[0], '\0', "%s", bad[i]);
     }
 }
 
 Test(cli_event, measuring_gives_the_size)
 {
     static const char text[] = "name(1, two, \"three\", 10.0.0.1)";
-    char wrong[CLI_WRONG_BYTES] = "";
+    struct bb_codec_error error = {0};
     struct built built;
     struct bb_builder b;
     build(&built, text);
     bb_build_init(&b, NULL, 0);
-    cr_assert_eq(cli_event_put(&b, text, wrong), 0);
+    cr_assert_eq(cli_event_put(&b, text, &error), 0);
     cr_assert_eq(b.need_bytes, built.count);
+}
+
+Test(cli_event, the_column_counts_from_the_start_of_the_text)
+{
+    struct bb_codec_error error = {0};
+    struct bb_builder b;
+    bb_build_init(&b, NULL, 0);
+    cr_assert_eq(cli_event_put(&b, " n (1, 65536/tcp)", &error), BB_EINVAL);
+    cr_assert_eq(error.offset, 7);
 }
