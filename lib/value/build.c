@@ -5,35 +5,54 @@
  *
  *     u32 offset of the container around it (NO_PARENT: none) | type | 0 | u32 values so far | u32 zero
  *
- * Nothing else is kept: no stack, no second pass over what was written, but for sorting at the close.
+ * The second word is written when a container is opened inside it; the builder itself counts the values of
+ * the innermost one.  Nothing else is kept: no stack, no second pass over what was written, but for sorting
+ * at the close.
  *
  * Invariants: while err is 0, need_bytes <= cap_bytes, is a multiple of 8 and is where the next value goes.
- * After an error need_bytes and depth go on counting, and no byte is written.
+ * After an error cap_bytes is 0, need_bytes and depth go on counting, and no byte is written.
+ *
+ * The functions here stand beside those of <busbar/value_inline.h>, which do the plain case in the caller and
+ * write the same words: tests/unit/lib/value_inline.c compares the two.
  */
+#define BB_NO_INLINE 1 /* the exported functions are defined here */
 #include "lib/value/build.h"
 #include "lib/value/sort.h"
 
+#include <assert.h>
+
 static const uint32_t NO_PARENT = UINT32_MAX;
+
+/* Programs have it compiled in: value_inline.h. */
+#if __SIZEOF_POINTER__ == 8
+static_assert(sizeof(struct bb_builder) == 48, "soname 0");
+static_assert(offsetof(struct bb_builder, need_bytes) == 16, "soname 0");
+static_assert(offsetof(struct bb_builder, open_off) == 24, "soname 0");
+static_assert(offsetof(struct bb_builder, depth) == 32, "soname 0");
+static_assert(offsetof(struct bb_builder, err) == 36, "soname 0");
+static_assert(offsetof(struct bb_builder, children) == 40, "soname 0");
+static_assert(offsetof(struct bb_builder, event_off) == 44, "soname 0");
+static_assert(sizeof(struct bb_value) == 16 && sizeof(struct bb_iter) == 24, "soname 0");
+static_assert(sizeof(struct bb_event) == 56, "soname 0");
+#endif
+
+/* More than any buffer has, and so little that adding the size of a value to it does not wrap. */
+static const size_t COUNT_MAX = SIZE_MAX >> 1 & ~(size_t)7;
 
 /* Room for a value of so many bytes (a multiple of 8), counted in the container around it; NULL: do not write. */
 static unsigned char *
 claim(struct bb_builder *b, size_t bytes)
 {
     size_t off = b->need_bytes;
-    if (__builtin_add_overflow(off, bytes, &b->need_bytes)) {
-        b->need_bytes = SIZE_MAX & ~(size_t)7;
-    }
+    b->need_bytes = off > COUNT_MAX - bytes ? COUNT_MAX : off + bytes;
     if (b->err != 0) {
         return NULL;
     }
     if (b->need_bytes > b->cap_bytes) {
-        b->err = BB_EMSGSIZE;
+        bbi_build_fail(b, BB_EMSGSIZE);
         return NULL;
     }
-    if (b->open_off != SIZE_MAX) {
-        unsigned char *children = b->buf + b->open_off + BBI_HEAD_BYTES;
-        bbi_put64(children, bbi_get64(children) + 1);
-    }
+    b->children++;
     return b->buf + off;
 }
 
@@ -70,7 +89,7 @@ static void
 put_bytes(struct bb_builder *b, enum bb_type type, const char *s, size_t bytes)
 {
     if (bytes > UINT32_MAX - BBI_WORD_BYTES) {
-        (void)claim(b, SIZE_MAX & ~(size_t)7);
+        (void)claim(b, COUNT_MAX);
         return;
     }
     size_t padded = bbi_pad8(BBI_HEAD_BYTES + bytes);
@@ -216,18 +235,17 @@ bbi_build_open(struct bb_builder *b, enum bb_type type)
     if (depth < BBI_BUILD_DEPTH) {
         b->depth++;
     }
-    if (p != NULL) {
-        uint32_t parent = b->open_off == SIZE_MAX ? NO_PARENT : (uint32_t)b->open_off;
-        bbi_put64(p, BBI_HEAD(parent, type));
-        bbi_put64(p + BBI_HEAD_BYTES, 0);
-        b->open_off = (size_t)(p - b->buf);
+    if (p == NULL) {
+        return;
     }
-}
-
-uint32_t
-bbi_build_children(const struct bb_builder *b)
-{
-    return (uint32_t)bbi_get64(b->buf + b->open_off + BBI_HEAD_BYTES);
+    uint32_t parent = NO_PARENT;
+    if (b->open_off != SIZE_MAX) {
+        parent = (uint32_t)b->open_off;
+        bbi_put64(b->buf + b->open_off + BBI_HEAD_BYTES, b->children);
+    }
+    bbi_put64(p, BBI_HEAD(parent, type));
+    b->open_off = (size_t)(p - b->buf);
+    b->children = 0;
 }
 
 /* Sets and tables become canonical here; *children turns into what the head says. */
@@ -246,7 +264,7 @@ settle(struct bb_builder *b, uint32_t type, unsigned char *body, uint32_t *child
     return bbi_sort(body, body_bytes, *children, values_each);
 }
 
-/* The head may lie in shared memory: what is read back is checked as any input. */
+/* Both words may lie in shared memory: what is read back is checked as any input. */
 void
 bbi_build_close(struct bb_builder *b)
 {
@@ -258,18 +276,25 @@ bbi_build_close(struct bb_builder *b)
     uint64_t head = bbi_once64(p);
     uint32_t parent = bbi_head_bytes(head);
     uint32_t type = bbi_head_type(head);
-    uint32_t children = (uint32_t)bbi_once64(p + BBI_HEAD_BYTES);
+    uint32_t children = b->children;
     if (!bbi_is_container(type)
         || (parent != NO_PARENT && (size_t)parent + BBI_CONTAINER_BYTES > b->open_off)) {
-        b->err = BB_ECORRUPT;
+        bbi_build_fail(b, BB_ECORRUPT);
         return;
     }
-    b->err = settle(b, type, p + BBI_CONTAINER_BYTES, &children);
-    if (b->err == 0) {
-        bbi_put64(p, BBI_HEAD(b->need_bytes - b->open_off, type));
-        bbi_put64(p + BBI_HEAD_BYTES, children);
-        b->open_off = parent == NO_PARENT ? SIZE_MAX : parent;
+    int rc = settle(b, type, p + BBI_CONTAINER_BYTES, &children);
+    if (rc < 0) {
+        bbi_build_fail(b, rc);
+        return;
     }
+    bbi_put64(p, BBI_HEAD(b->need_bytes - b->open_off, type));
+    bbi_put64(p + BBI_HEAD_BYTES, children);
+    if (parent == NO_PARENT) {
+        b->open_off = SIZE_MAX;
+        return;
+    }
+    b->open_off = parent;
+    b->children = (uint32_t)bbi_once64(b->buf + parent + BBI_HEAD_BYTES);
 }
 
 void
@@ -320,8 +345,8 @@ bb_put_value(struct bb_builder *b, const struct bb_value *v)
     bbi_put64(p, head);
     int depth = bbi_check(p, padded);
     if (depth < 0) {
-        b->err = depth;
+        bbi_build_fail(b, depth);
     } else if ((uint32_t)depth + bbi_build_depth(b) > BB_VALUE_DEPTH) {
-        b->err = BB_EINVAL;
+        bbi_build_fail(b, BB_EINVAL);
     }
 }

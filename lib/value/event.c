@@ -5,6 +5,7 @@
  * The builder's floor keeps the caller's puts inside the arguments or inside one metadata entry; which of the
  * two is open, BBI_BUILD_META says.  An event cannot be begun inside an event: bb_put_value() puts a whole one.
  */
+#define BB_NO_INLINE 1 /* the exported functions are defined here */
 #include "lib/value/build.h"
 
 /* Is the caller done with all containers that it opened itself inside the event? */
@@ -23,8 +24,8 @@ is_at_floor(struct bb_builder *b)
 static void
 close_part(struct bb_builder *b)
 {
-    if ((b->depth & BBI_BUILD_META) != 0 && b->err == 0 && bbi_build_children(b) != 2) {
-        b->err = BB_EINVAL;
+    if ((b->depth & BBI_BUILD_META) != 0 && b->children != 2) {
+        bbi_build_fail(b, BB_EINVAL);
     }
     bbi_build_close(b);
 }
@@ -36,6 +37,7 @@ bb_event_begin(struct bb_builder *b, const char *name, size_t name_bytes)
         bbi_build_fail(b, BB_EINVAL);
         return;
     }
+    b->event_off = (uint32_t)b->need_bytes;
     bbi_build_open(b, BB_VECTOR);
     bb_put_string(b, name, name_bytes);
     bbi_build_open(b, BB_VECTOR);
@@ -134,6 +136,15 @@ bb_event_open(struct bb_event *out, const void *data, size_t bytes)
         *out = ev;
     }
     return rc;
+}
+
+uint32_t
+bb_event_args(struct bb_iter *it, const struct bb_event *ev)
+{
+    it->rest.p = ev->args.p + BBI_CONTAINER_BYTES;
+    it->rest.bytes = ev->args.bytes - BBI_CONTAINER_BYTES;
+    it->left = ev->arg_count;
+    return ev->arg_count;
 }
 
 int

@@ -5,6 +5,7 @@
  *
  * Each function reads a head or a length once, checks the local against the window, and uses the local.
  */
+#define BB_NO_INLINE 1 /* the exported functions are defined here */
 #include "lib/value/native.h"
 
 int

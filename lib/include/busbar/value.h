@@ -17,6 +17,8 @@
  *            in Broker's order and free of duplicates.
  * Safety     A struct bb_value is a window of bytes.  Every accessor checks the window, so bytes that
  *            change under a reader give wrong values or BB_ECORRUPT, never a read outside the message.
+ * Speed      In C and C++ the common functions are compiled into the caller, with the exported function of
+ *            the same name for what is unusual (value_inline.h); BB_NO_INLINE turns that off.
  * Limits     Containers nest at most BB_VALUE_DEPTH deep; deeper ones are refused when built and read.
  * Threads    Pure functions over the caller's memory; any thread.
  */
@@ -62,15 +64,20 @@ enum {
  *
  * The first error sticks in `err`; later puts do nothing but count.  When the buffer is too small, `err`
  * is BB_EMSGSIZE and `need_bytes` ends as the size that would have been enough; with buf NULL and cap 0
- * a first pass measures.  Fields are private but for `err` and `need_bytes`.
+ * a first pass measures.  Fields are private but for reading `err` and `need_bytes`.
+ *
+ * ABI       The common puts are compiled into the program (value_inline.h), so these fields and what they
+ *           mean are as much part of the ABI as a function: they do not change within a soname.
  */
 struct bb_builder {
     unsigned char *buf;
-    size_t cap_bytes;
-    size_t need_bytes;
-    size_t open_off; /* innermost open container, or SIZE_MAX */
-    uint32_t depth;
-    int err;
+    size_t cap_bytes;   /* 0 after an error and while measuring: one compare asks for all three */
+    size_t need_bytes;  /* written so far, a multiple of 8: where the next value goes */
+    size_t open_off;    /* innermost open container, or SIZE_MAX */
+    uint32_t depth;     /* open containers, and how many of them are an event's */
+    int err;            /* beside depth, as both are asked for together */
+    uint32_t children;  /* values so far in the innermost open container */
+    uint32_t event_off; /* the event that is being built, if any */
 };
 
 BB_API void bb_build_init(struct bb_builder *b, void *buf, size_t cap_bytes);
@@ -155,6 +162,26 @@ BB_MUST_USE BB_API int64_t bb_iter_open(struct bb_iter *it, const struct bb_valu
 BB_MUST_USE BB_API int bb_iter_next(struct bb_iter *it, struct bb_value *out);
 
 /*
+ * bb_next_... - the next value, of this type: bb_iter_next() and the accessor in one, for arguments or
+ * records whose types are known.  In C and C++ they cost a few instructions each.
+ *
+ * Returns   0; BB_EEND after the last; BB_ETYPE; BB_ECORRUPT.  Only on success *out is written and the
+ *           cursor moves, so after BB_ETYPE another type may be tried.
+ */
+BB_MUST_USE BB_API int bb_next_boolean(struct bb_iter *it, int *out);
+BB_MUST_USE BB_API int bb_next_count(struct bb_iter *it, uint64_t *out);
+BB_MUST_USE BB_API int bb_next_integer(struct bb_iter *it, int64_t *out);
+BB_MUST_USE BB_API int bb_next_real(struct bb_iter *it, double *out);
+BB_MUST_USE BB_API int bb_next_string(struct bb_iter *it, const char **s, size_t *bytes);
+BB_MUST_USE BB_API int bb_next_address(struct bb_iter *it, uint8_t ip[16]);
+BB_MUST_USE BB_API int bb_next_subnet(struct bb_iter *it, uint8_t ip[16], uint32_t *prefix_bits);
+BB_MUST_USE BB_API int
+bb_next_port(struct bb_iter *it, uint16_t *number, enum bb_protocol *protocol);
+BB_MUST_USE BB_API int bb_next_timestamp(struct bb_iter *it, int64_t *wall_ns);
+BB_MUST_USE BB_API int bb_next_timespan(struct bb_iter *it, int64_t *span_ns);
+BB_MUST_USE BB_API int bb_next_enum(struct bb_iter *it, const char **s, size_t *bytes);
+
+/*
  * bb_value_compare - Broker's order: type first, then the value.  <0, 0, >0.
  *
  * Reals are in IEEE's total order (-0 before 0, NaN at the ends), since equal values are equal bytes.
@@ -207,7 +234,14 @@ struct bb_event {
 
 /* bb_event_open - reads an event in place.  BB_ETYPE if it is a value but no event, BB_ECORRUPT. */
 BB_MUST_USE BB_API int bb_event_open(struct bb_event *out, const void *data, size_t bytes);
-/* bb_event_arg - argument i; BB_ENOENT if there are fewer. */
+/*
+ * bb_event_args - a cursor over the arguments of an event that bb_event_open() read; returns how many.
+ *
+ *   if (bb_event_open(&ev, m->data, m->bytes) == 0 && bb_event_args(&it, &ev) == 3
+ *       && bb_next_address(&it, ip) == 0 && bb_next_count(&it, &n) == 0 && bb_next_port(&it, &p, &tcp) == 0)
+ */
+BB_API uint32_t bb_event_args(struct bb_iter *it, const struct bb_event *ev);
+/* bb_event_arg - argument i, looked for from the first; BB_ENOENT if there are fewer. */
 BB_MUST_USE BB_API int bb_event_arg(const struct bb_event *ev, uint32_t i, struct bb_value *out);
 /* bb_event_get_meta - the metadata value with this id; BB_ENOENT. */
 BB_MUST_USE BB_API int
@@ -216,4 +250,7 @@ bb_event_get_meta(const struct bb_event *ev, uint64_t id, struct bb_value *out);
 #ifdef __cplusplus
 }
 #endif
+
+#include <busbar/value_inline.h> /* the common puts and gets, within the caller; BB_NO_INLINE: none */
+
 #endif

@@ -30,7 +30,7 @@ finish(struct bb_builder *b)
         static const type values[] = {__VA_ARGS__};                                                \
         for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {                          \
             struct bb_builder b;                                                                   \
-            type got;                                                                              \
+            type got = 0;                                                                          \
             bb_build_init(&b, buf, sizeof(buf));                                                   \
             put(&b, values[i]);                                                                    \
             struct bb_value v = finish(&b);                                                        \
@@ -64,8 +64,8 @@ Test(value_read, strings_and_enums_come_back, .timeout = 20)
     unsigned char *room = malloc(sizeof(big) + 16);
     struct bb_builder b;
     struct bb_value v;
-    const char *s;
-    size_t bytes;
+    const char *s = "";
+    size_t bytes = 0;
     memset(big, 'x', sizeof(big));
     for (size_t n = 0; n <= sizeof(big); n = n < 20 ? n + 1 : n + sizeof(big) - 20) {
         bb_build_init(&b, room, sizeof(big) + 16);
