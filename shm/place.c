@@ -166,7 +166,8 @@ bbi_place_subdir(const struct bbi_place *place, const char *name)
     if (mkdirat(place->dir_fd, name, 0770) == 0
         && fstatat(place->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
         /* The sticky group that came from the bus's directory stays. */
-        (void)fchmodat(place->dir_fd, name, (st.st_mode & S_ISGID) | 0770, 0);
+        int rc = fchmodat(place->dir_fd, name, (st.st_mode & S_ISGID) | 0770, 0);
+        (void)rc; /* without it the umask's bits are missing; a member that cannot write says so */
     }
 }
 
