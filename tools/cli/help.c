@@ -42,9 +42,7 @@ static void
 put_common_options(FILE *out, const struct cli_verb *verb)
 {
     for (const struct cli_option *o = cli_common_options; o->name != NULL; o++) {
-        int is_json = o->offset == offsetof(struct cli_common, json);
-        int is_header = o->offset == offsetof(struct cli_common, header);
-        if ((!is_json || (verb->flags & CLI_JSON)) && (!is_header || (verb->flags & CLI_TABLE))) {
+        if (cli_verb_takes_common(verb, o)) {
             put_option(out, o);
         }
     }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tools/cli/verb_help.c - `busbar help [VERB]`.
+ * tools/cli/verb_help.c - `busbar help [VERB]`, and what is made from the table for others to read.
  */
+#include "tools/cli/complete.h"
 #include "tools/cli/help.h"
 #include "tools/cli/report.h"
 #include "tools/cli/verb_list.h"
 #include <stddef.h>
 
 struct help_options {
+    const char *complete;
     int mdoc;
 };
 
@@ -21,6 +23,9 @@ run(const struct cli_call *call, const void *options)
     if (o->mdoc) {
         cli_help_mdoc(stdout);
         return CLI_DONE;
+    }
+    if (o->complete != NULL) {
+        return cli_complete(call, o->complete, word != NULL ? word : "");
     }
     if (word == NULL || (is_noun && call->arg_count == 1)) {
         cli_help_list(stdout, word);
@@ -43,6 +48,12 @@ static const struct cli_option options[] = {
      .type = CLI_FLAG,
      .offset = offsetof(struct help_options, mdoc),
      .help = "print the part of busbar(1) that is made from the table of verbs"},
+    {.name = "complete",
+     .type = CLI_TEXT,
+     .offset = offsetof(struct help_options, complete),
+     .arg = "WHAT",
+     .help = "for shells: words, buses, nodes or topics, one a line",
+     .values = "words buses nodes topics"},
     {.name = NULL},
 };
 

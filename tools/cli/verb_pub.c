@@ -468,7 +468,8 @@ static const struct cli_option options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(struct pub_options, group),
      .arg = "GROUP",
-     .help = "share a bus that is made now with this group of users"},
+     .help = "share a bus that is made now with this group of users",
+     .values = "@groups"},
     {.name = NULL},
 };
 

@@ -94,7 +94,8 @@ static const struct cli_option options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(struct sub_options, from),
      .arg = "WHERE",
-     .help = "begin at now (default), oldest, or a number of messages of each ring"},
+     .help = "begin at now (default), oldest, or a number of messages of each ring",
+     .values = "now oldest"},
     {.name = "reliable",
      .type = CLI_FLAG,
      .offset = offsetof(struct sub_options, reliable),
@@ -116,7 +117,8 @@ static const struct cli_option options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(struct sub_options, group),
      .arg = "GROUP",
-     .help = "share a bus that is made now with this group of users"},
+     .help = "share a bus that is made now with this group of users",
+     .values = "@groups"},
     {.name = NULL},
 };
 

@@ -24,13 +24,15 @@ const struct cli_option cli_common_options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(struct cli_common, dir),
      .arg = "DIR",
-     .help = "directory that holds the buses (else $BUSBAR_DIR)"},
+     .help = "directory that holds the buses (else $BUSBAR_DIR)",
+     .values = "@dirs"},
     {.letter = 'b',
      .name = "bus",
      .type = CLI_TEXT,
      .offset = offsetof(struct cli_common, bus),
      .arg = "NAME",
-     .help = "name of the bus (else $BUSBAR_BUS, else \"default\")"},
+     .help = "name of the bus (else $BUSBAR_BUS, else \"default\")",
+     .values = "@buses"},
     {.name = "json",
      .type = CLI_FLAG,
      .offset = offsetof(struct cli_common, json),
@@ -50,6 +52,14 @@ const struct cli_option cli_common_options[] = {
      .help = "print the version of library and memory layout"},
     {.name = NULL},
 };
+
+int
+cli_verb_takes_common(const struct cli_verb *verb, const struct cli_option *common)
+{
+    int is_json = common->offset == offsetof(struct cli_common, json);
+    int is_header = common->offset == offsetof(struct cli_common, header);
+    return (!is_json || (verb->flags & CLI_JSON)) && (!is_header || (verb->flags & CLI_TABLE));
+}
 
 const struct cli_verb *
 cli_verb_at(size_t i)

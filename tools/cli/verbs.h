@@ -3,7 +3,7 @@
  * tools/cli/verbs.h - what a verb is, and the one table of all verbs.
  *
  * A new verb is one file with one `struct cli_verb` and one line in verbs.c: parsing, help, `help --mdoc`
- * (the man page's list) and the nearest-verb sentence come from that.
+ * (the man page's list), completion in a shell and the nearest-verb sentence come from that.
  */
 #ifndef BUSBAR_TOOLS_CLI_VERBS_H
 #define BUSBAR_TOOLS_CLI_VERBS_H
@@ -54,6 +54,9 @@ struct cli_verb {
 
 /* The options of struct cli_common, for parsing and help. */
 extern const struct cli_option cli_common_options[];
+
+/* cli_verb_takes_common - 1 unless it is --json or --header and the verb has none. */
+int cli_verb_takes_common(const struct cli_verb *verb, const struct cli_option *common);
 
 /* cli_verb_at - the verb with this index, NULL after the last; in the order of the help. */
 const struct cli_verb *cli_verb_at(size_t i);

@@ -5,6 +5,7 @@
  */
 #include "tools/cli/verbs.h"
 
+#include "tools/cli/complete.h"
 #include "tools/cli/help.h"
 #include <criterion/criterion.h>
 #include <stdint.h>
@@ -59,6 +60,60 @@ Test(cli_verbs, options_fit_their_struct_and_do_not_clash)
             }
         }
     }
+}
+
+/* is_value_list - words, or one of the lists that completion knows. */
+static int
+is_value_list(const char *values)
+{
+    static const char *const lists[] = {"@buses", "@nodes", "@topics", "@dirs", "@groups"};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (strcmp(values, lists[i]) == 0) {
+            return 1;
+        }
+    }
+    return values[0] != '\0' && strpbrk(values, "@\t\n") == NULL;
+}
+
+Test(cli_verbs, values_are_for_options_that_take_some)
+{
+    const struct cli_verb *verb;
+    for (size_t i = 0; (verb = cli_verb_at(i)) != NULL; i++) {
+        for (const struct cli_option *o = verb->options; o != NULL && o->name != NULL; o++) {
+            if (o->values != NULL) {
+                cr_assert_not_null(o->arg, "%s --%s", verb->name, o->name);
+                cr_assert(is_value_list(o->values), "%s --%s", verb->name, o->name);
+            }
+        }
+    }
+}
+
+Test(cli_verbs, common_options_are_those_that_the_verb_takes)
+{
+    for (const struct cli_option *o = cli_common_options; o->name != NULL; o++) {
+        int is_own = strcmp(o->name, "json") == 0 || strcmp(o->name, "header") == 0;
+        cr_assert_eq(cli_verb_takes_common(cli_verb_find(NULL, "ls"), o), 1, "--%s", o->name);
+        cr_assert_eq(cli_verb_takes_common(cli_verb_find(NULL, "pub"), o), !is_own, "--%s",
+                     o->name);
+    }
+}
+
+Test(cli_complete, a_line_for_each_verb_and_each_spelling_of_an_option)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+
+    cli_complete_words(out);
+    fclose(out);
+    cr_assert_not_null(strstr(text, "verb\tpub\t @topics DATA\n"));
+    cr_assert_not_null(strstr(text, "verb\ttopic info\t @topics...\n"));
+    cr_assert_not_null(strstr(text, "verb\tdoctor\t\n"));
+    cr_assert_not_null(strstr(text, "option\tsub\t--from\tWHERE\tnow oldest\n"));
+    cr_assert_not_null(strstr(text, "option\tls\t--long\t-\t-\noption\tls\t-l\t-\t-\n"));
+    cr_assert_not_null(strstr(text, "option\t-\t-b\tNAME\t@buses\n"));
+    cr_assert_null(strstr(text, "option\tpub\t--json"));
+    free(text);
 }
 
 Test(cli_verbs, found_by_noun_and_name)
