@@ -3,6 +3,7 @@
 # Goal: the pages are true.  Method: every link to a file points at one; the C program of the README
 # compiles without a warning against the public headers, links, runs, and prints what the README says.
 . "$(dirname "$0")/meta.bash"
+. "$(dirname "$0")/example.bash"
 
 check_links()
 {
@@ -43,7 +44,7 @@ check_program()
         wrong README.md:1 "has no C program"
     else
         line=$(cat "$temp/line")
-        if ! said=$(compile "$temp" 2>&1); then
+        if ! said=$(compile_example "$temp" program 2>&1); then
             wrong "README.md:$line" "the C program does not compile:"
             head -n 20 <<<"$said"
         elif [ -x "$temp/program" ]; then
@@ -54,16 +55,6 @@ check_program()
         fi
     fi
     rm -rf "$temp"
-}
-
-compile()
-{
-    local flags=(-std=c17 -Wall -Wextra -Wpedantic -Werror) lib=$BUILD/lib/libbusbar.a
-    [ -e "$SOURCE/libbusbar.a" ] && lib=$SOURCE/libbusbar.a # the self-test's own
-    [ -n "${BB_SANITIZE:-}" ] && flags+=("-fsanitize=$BB_SANITIZE")
-    mkdir -p "$1/include/busbar"
-    cp "$SOURCE"/lib/include/busbar/*.h "$SOURCE/shm/status.h" "$1/include/busbar/"
-    "${CC:-cc}" "${flags[@]}" -I "$1/include" -o "$1/program" "$1/program.c" "$lib" -pthread
 }
 
 check()

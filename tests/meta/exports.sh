@@ -3,51 +3,7 @@
 # Goal: what the shared library exports is what the public headers promise, no more and no less.
 # Method: nm's list of libbusbar.so beside the names declared with BB_API.
 . "$(dirname "$0")/meta.bash"
-
-# The functions and objects that public headers declare with BB_API, as NAME<TAB>FILE:LINE.
-promised()
-{
-    local file
-    while read -r file; do
-        # A declaration may stand on several lines, so lines are joined up to the semicolon.
-        awk -v file="$file" '
-            {
-                # Without comments: a whole one on the line goes, an open one lasts until its end.
-                rest = $0
-                $0 = ""
-                while (rest != "") {
-                    if (comment) {
-                        if (!(at = index(rest, "*/"))) break
-                        rest = substr(rest, at + 2)
-                        comment = 0
-                    } else if ((at = index(rest, "/*"))) {
-                        $0 = $0 substr(rest, 1, at - 1) " "
-                        rest = substr(rest, at + 2)
-                        comment = 1
-                    } else {
-                        $0 = $0 rest
-                        rest = ""
-                    }
-                }
-            }
-            /^[[:space:]]*#/ { next }
-            {
-                if (text == "") start = FNR
-                text = text " " $0
-                while (match(text, /[;{}]/)) {
-                    part = substr(text, 1, RSTART - 1)
-                    text = substr(text, RSTART + 1)
-                    if (part ~ /BB_API/ && match(part, /bb_[a-z0-9_]+[[:space:]]*\(/)) {
-                        name = substr(part, RSTART, RLENGTH)
-                        sub(/[[:space:]]*\(/, "", name)
-                        print name "\t" file ":" start
-                    }
-                    start = FNR
-                }
-                if (text ~ /^[[:space:]]*$/) text = ""
-            }' "$SOURCE/$file"
-    done < <(files lib/include shm/status.h -- '*.h')
-}
+. "$(dirname "$0")/promises.bash"
 
 library()
 {
@@ -74,10 +30,10 @@ check()
         *) wrong "$(basename "$lib"):0" "exports $name, which does not begin with bb_" ;;
         esac
     done
-    while IFS=$'\t' read -r name place; do
+    while IFS=$'\t' read -r name place _; do
         grep -qx "$name" <<<"$exported" || wrong "$place" "$name is promised but not exported"
-    done < <(promised)
-    declared=$(promised | cut -f1 | sort -u)
+    done < <(promises)
+    declared=$(promises | cut -f1 | sort -u)
     for name in $exported; do
         grep -qx "$name" <<<"$declared" || wrong "$(basename "$lib"):0" "exports $name, which no public header declares"
     done
