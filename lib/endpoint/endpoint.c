@@ -65,15 +65,6 @@ watch_forks(void)
     (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
 }
 
-void
-bbi_opts_copy(void *dst, size_t dst_bytes, const void *src, size_t src_bytes)
-{
-    memset(dst, 0, dst_bytes);
-    if (src != NULL) {
-        memcpy(dst, src, src_bytes < dst_bytes ? src_bytes : dst_bytes);
-    }
-}
-
 int
 bbi_error_set(struct bb_error *error, const struct bbi_fault *fault)
 {
@@ -131,13 +122,16 @@ bb_endpoint_open(struct bb_endpoint **out, const struct bb_endpoint_opts *opts)
 {
     struct bb_endpoint_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
-    BBI_OPTS_COPY(o, opts);
+    int rc = BBI_OPTS_TAKE(struct bb_endpoint_opts, &o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     (void)pthread_once(&fork_once, watch_forks);
     struct bb_endpoint *ep = calloc(1, sizeof(*ep));
     if (ep == NULL) {
         return bbi_error_set(o.error, &f);
     }
-    int rc = attach(ep, &o, &f);
+    rc = attach(ep, &o, &f);
     if (rc < 0) {
         free(ep);
         f.code = rc;

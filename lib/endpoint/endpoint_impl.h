@@ -6,6 +6,7 @@
 #define BUSBAR_LIB_ENDPOINT_ENDPOINT_IMPL_H
 
 #include "busbar/endpoint.h"
+#include "lib/endpoint/opts.h"
 #include "shm/attach.h"
 #include "shm/fault.h"
 #include "shm/wake.h"
@@ -43,10 +44,5 @@ int bbi_error_set(struct bb_error *error, const struct bbi_fault *fault);
 
 /* bbi_endpoint_scan - the steward's scan, when it is due and nobody here is at it. */
 void bbi_endpoint_scan(struct bb_endpoint *ep, int64_t every_ns);
-
-/* The part of an options struct that the caller knows: size bytes of it, zeros for the rest. */
-#define BBI_OPTS_COPY(dst, src)                                                                    \
-    bbi_opts_copy(&(dst), sizeof(dst), (src), (src) != NULL ? (src)->size : 0)
-void bbi_opts_copy(void *dst, size_t dst_bytes, const void *src, size_t src_bytes);
 
 #endif

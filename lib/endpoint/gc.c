@@ -96,11 +96,14 @@ bb_gc(const struct bb_gc_opts *opts)
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1};
     struct bbi_attach at;
     bool is_alone = false;
-    BBI_OPTS_COPY(o, opts);
+    int rc = BBI_OPTS_TAKE(struct bb_gc_opts, &o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     struct gc gc = {.o = &o};
     unsigned flags = ((o.flags & BB_GC_DRY_RUN) != 0 ? BBI_DEBRIS_DRY_RUN : 0)
                      | ((o.flags & BB_GC_KEEP_DEAD) != 0 ? BBI_DEBRIS_KEEP_DEAD : 0);
-    int rc = open_bus(&at, &o, &is_alone, &f);
+    rc = open_bus(&at, &o, &is_alone, &f);
     if (rc == 0) {
         rc = is_alone ? bbi_debris_clear(&at, flags, pass_on, &gc) : tidy_living(&at, &gc, flags);
     } else {

@@ -15,9 +15,12 @@ bb_look_open(struct bb_look **out, const struct bb_look_opts *opts)
 {
     struct bb_look_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
-    BBI_OPTS_COPY(o, opts);
+    int rc = BBI_OPTS_TAKE(struct bb_look_opts, &o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     struct bb_look *look = calloc(1, sizeof(*look));
-    int rc = look == NULL ? BB_ENOMEM : bbi_attach_look(&look->at, o.dir, o.bus, &f);
+    rc = look == NULL ? BB_ENOMEM : bbi_attach_look(&look->at, o.dir, o.bus, &f);
     if (rc < 0) {
         free(look);
         f.code = rc;

@@ -7,9 +7,7 @@
 #include "shm/layout.h"
 #include <string.h>
 
-#ifndef BB_VERSION_STRING
-#    define BB_VERSION_STRING "0.1.0"
-#endif
+static_assert(BUSBAR_LAYOUT_VERSION == BBI_LAYOUT_MAJOR, "the public number is that of the layout");
 
 static const char *const ROLES[] = {"none", "manager", "proxy", "logger", "worker", "tool"};
 enum { ROLE_COUNT = (int)(sizeof(ROLES) / sizeof(ROLES[0])) };
@@ -51,7 +49,13 @@ bb_node_state_name(uint32_t state)
 const char *
 bb_version(void)
 {
-    return BB_VERSION_STRING;
+    return BUSBAR_VERSION;
+}
+
+uint32_t
+bb_version_number(void)
+{
+    return BUSBAR_VERSION_NUMBER;
 }
 
 uint32_t

@@ -118,14 +118,17 @@ bb_publisher_open(struct bb_publisher **out,
 {
     struct bb_publisher_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
-    BBI_OPTS_COPY(o, opts);
+    int rc = BBI_OPTS_TAKE(struct bb_publisher_opts, &o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     if (bbi_is_forked(ep->fork_gen)) {
         f.code = BB_EFORKED;
         (void)bbi_fault_set(&f, BB_EFORKED, "endpoint", "%s", bb_strerror(BB_EFORKED));
         return bbi_error_set(o.error, &f);
     }
     struct bb_publisher *pub = calloc(1, sizeof(*pub));
-    int rc = BB_ENOMEM;
+    rc = BB_ENOMEM;
     if (pub != NULL) {
         pub->ep = ep;
         pub->fork_gen = ep->fork_gen;
@@ -550,7 +553,5 @@ bb_publisher_stats(const struct bb_publisher *pub, struct bb_publisher_stats *ou
         s.evicted = bbi_load_relaxed(&c->evicted);
         s.refused = bbi_load_relaxed(&c->refused);
     }
-    size_t size = out->size;
-    bbi_opts_copy(out, size < sizeof(s) && size != 0 ? size : sizeof(s), &s, sizeof(s));
-    out->size = size != 0 ? size : sizeof(s);
+    bbi_stats_give(out, &s, sizeof(s));
 }

@@ -213,7 +213,10 @@ bb_subscriber_open(struct bb_subscriber **out,
 {
     struct bb_subscriber_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
-    BBI_OPTS_COPY(o, opts);
+    int rc = BBI_OPTS_TAKE(struct bb_subscriber_opts, &o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     if (bbi_is_forked(ep->fork_gen)) {
         (void)bbi_fault_set(&f, BB_EFORKED, "endpoint", "%s", bb_strerror(BB_EFORKED));
         return bbi_error_set(o.error, &f);
@@ -223,7 +226,7 @@ bb_subscriber_open(struct bb_subscriber **out,
         return bbi_error_set(o.error, &f);
     }
     sub->ep = ep;
-    int rc = start(sub, &o, &f);
+    rc = start(sub, &o, &f);
     if (rc < 0) {
         bb_subscriber_close(sub);
         f.code = rc;
@@ -302,7 +305,5 @@ bb_subscriber_stats(const struct bb_subscriber *sub, struct bb_subscriber_stats 
         s.filtered += src->reader.filtered;
         s.lost += src->reader.lost;
     }
-    size_t size = out->size;
-    bbi_opts_copy(out, size < sizeof(s) && size != 0 ? size : sizeof(s), &s, sizeof(s));
-    out->size = size != 0 ? size : sizeof(s);
+    bbi_stats_give(out, &s, sizeof(s));
 }

@@ -50,7 +50,10 @@ bb_tap_open(struct bb_subscriber **out, struct bb_look *look, const struct bb_ta
 {
     struct bb_tap_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
-    BBI_OPTS_COPY(o, opts);
+    int rc = BBI_OPTS_TAKE(struct bb_tap_opts, &o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     struct bb_subscriber *sub = bbi_subscriber_new(&look->at);
     if (sub == NULL) {
         return bbi_error_set(o.error, &f);
@@ -61,8 +64,8 @@ bb_tap_open(struct bb_subscriber **out, struct bb_look *look, const struct bb_ta
     sub->wait_mode = BB_WAIT_PERIODIC;
     sub->period_ns = o.period_ns > 0 ? o.period_ns : sub->period_ns;
     sub->is_copying = true;
-    int rc = bbi_subscriber_first_prefixes(sub, o.prefixes, o.prefix_bytes, o.prefix_count,
-                                           o.prefix_flags);
+    rc = bbi_subscriber_first_prefixes(sub, o.prefixes, o.prefix_bytes, o.prefix_count,
+                                       o.prefix_flags);
     if (rc == 0 && o.dead_node != NULL) {
         rc = start_dead(sub, o.dead_node, &f);
     } else if (rc == 0) {

@@ -8,6 +8,7 @@
  * codec.h     values from text and JSON, and Broker's own forms
  * topic.h     how prefixes match topics
  * inspect.h   look at a bus without attaching
+ * version.h   which busbar this is
  */
 #ifndef BUSBAR_BUSBAR_H
 #define BUSBAR_BUSBAR_H
@@ -18,5 +19,6 @@
 #include <busbar/status.h>
 #include <busbar/topic.h>
 #include <busbar/value.h>
+#include <busbar/version.h>
 
 #endif

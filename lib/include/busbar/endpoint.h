@@ -10,6 +10,12 @@
  *            prints nothing and never aborts on what came from outside.
  * Waiting    Nothing waits unless it takes a timeout: 0 does not wait, negative waits without bound.
  * Fork       The child's handles are refused with BB_EFORKED; the child opens its own.
+ * Options    A struct of options begins with its size; what is left zero has its default, and NULL in place of
+ *            the whole struct means all defaults.  Such structs only grow at their end, so a program that was
+ *            compiled for an older busbar runs with this one, and a newer one does as long as it sets nothing
+ *            that is unknown here (BB_ENOTSUP).  A size that was forgotten is refused (BB_EINVAL).
+ *            Statistics are filled as far as the caller's struct reaches; size becomes the bytes that are
+ *            valid.
  * Lifetime   Close publishers and subscribers before their endpoint; bb_*_close(NULL) does nothing.
  */
 #ifndef BUSBAR_ENDPOINT_H

@@ -12,6 +12,7 @@
 
 #include <busbar/endpoint.h>
 #include <busbar/status.h>
+#include <busbar/version.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -179,11 +180,6 @@ struct bb_gc_opts {
 enum { BB_GC_DRY_RUN = 1u << 0, BB_GC_KEEP_DEAD = 1u << 1 };
 /* Returns how many files were (dry run: would be) removed, or a status. */
 BB_MUST_USE BB_API int bb_gc(const struct bb_gc_opts *opts);
-
-/* ---- versions ---------------------------------------------------------------------------------- */
-
-BB_API const char *bb_version(void);     /* "0.1.0" */
-BB_API uint32_t bb_layout_version(void); /* major of the memory's layout */
 
 #ifdef __cplusplus
 }
