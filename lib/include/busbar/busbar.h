@@ -4,6 +4,7 @@
  *
  * status.h    codes and their text
  * endpoint.h  attach, publish, subscribe
+ * counters.h  all numbers by name
  * value.h     typed values and events: build in place, read in place, text, JSON
  * codec.h     values from text and JSON, and Broker's own forms
  * topic.h     how prefixes match topics
@@ -14,6 +15,7 @@
 #define BUSBAR_BUSBAR_H
 
 #include <busbar/codec.h>
+#include <busbar/counters.h>
 #include <busbar/endpoint.h>
 #include <busbar/inspect.h>
 #include <busbar/status.h>
