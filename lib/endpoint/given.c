@@ -106,6 +106,9 @@ bb_release(struct bb_subscriber *sub)
     if (bbi_is_forked(sub->fork_gen)) {
         return BB_EFORKED;
     }
+    if (bbi_is_dispatching(sub)) {
+        return BB_EBUSY;
+    }
     int overwritten = bbi_given_settle(sub);
     sub->held_at = sub->held_count = 0;
     return overwritten;

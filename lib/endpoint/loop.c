@@ -5,6 +5,8 @@
  * An epoll set of three: the socket that publishers knock at, an event of our own that says "there may be
  * more", and a timer of one second for housekeeping.  Between two polls the bell is armed for the socket;
  * during a poll it is not, so publishers make no system call then.
+ *
+ * A periodic subscriber, and so a tap, has no socket and never arms: its timer has its period.
  */
 #include "lib/endpoint/subscriber_impl.h"
 #include <errno.h>
@@ -14,6 +16,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+static const int64_t NS_PER_S = INT64_C(1000000000);
+static const int64_t HOUSE_NS = INT64_C(1000000000);
+
 static int
 add_to_set(int set, int fd)
 {
@@ -21,10 +26,17 @@ add_to_set(int set, int fd)
     return epoll_ctl(set, EPOLL_CTL_ADD, fd, &ev) == 0 ? 0 : -errno;
 }
 
-static int
-make_timer(void)
+static bool
+is_periodic(const struct bb_subscriber *sub)
 {
-    const struct itimerspec every = {.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 1}};
+    return sub->wait_mode == BB_WAIT_PERIODIC || !sub->is_registered;
+}
+
+static int
+make_timer(int64_t every_ns)
+{
+    const struct timespec period = {.tv_sec = every_ns / NS_PER_S, .tv_nsec = every_ns % NS_PER_S};
+    const struct itimerspec every = {.it_interval = period, .it_value = period};
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (fd >= 0) {
         (void)timerfd_settime(fd, 0, &every, NULL);
@@ -37,13 +49,13 @@ make_set(struct bb_subscriber *sub)
 {
     sub->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     sub->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    sub->timer_fd = make_timer();
+    sub->timer_fd = make_timer(is_periodic(sub) ? sub->period_ns : HOUSE_NS);
     if (sub->epoll_fd < 0 || sub->self_fd < 0 || sub->timer_fd < 0) {
         return -errno;
     }
     int rc = add_to_set(sub->epoll_fd, sub->self_fd);
     rc = rc < 0 ? rc : add_to_set(sub->epoll_fd, sub->timer_fd);
-    if (rc == 0 && sub->is_registered) {
+    if (rc == 0 && !is_periodic(sub)) {
         sub->sock_fd = bbi_wake_socket(sub->at, sub->file.index);
         rc = sub->sock_fd < 0 ? sub->sock_fd : add_to_set(sub->epoll_fd, sub->sock_fd);
     }
@@ -56,9 +68,6 @@ bb_fd(struct bb_subscriber *sub)
     if (bbi_is_forked(sub->fork_gen)) {
         return BB_EFORKED;
     }
-    if (!sub->is_registered) {
-        return BB_ENOTSUP; /* a tap registers nothing, so nobody can knock */
-    }
     if (sub->epoll_fd < 0) {
         int rc = make_set(sub);
         if (rc < 0) {
@@ -70,12 +79,16 @@ bb_fd(struct bb_subscriber *sub)
     return sub->epoll_fd;
 }
 
-static void
+/* True if there was something. */
+static bool
 drain(int fd)
 {
     uint64_t v;
-    while (read(fd, &v, sizeof(v)) > 0) {
+    bool was_readable = false;
+    while (fd >= 0 && read(fd, &v, sizeof(v)) > 0) {
+        was_readable = true;
     }
+    return was_readable;
 }
 
 void
@@ -90,9 +103,11 @@ bbi_loop_enter(struct bb_subscriber *sub)
         sub->is_armed = false;
         sub->wakes++;
     }
-    drain(sub->self_fd);
-    drain(sub->timer_fd);
-    drain(sub->sock_fd);
+    (void)drain(sub->self_fd);
+    (void)drain(sub->sock_fd);
+    if (drain(sub->timer_fd)) {
+        bbi_poll_keep_house(sub); /* who polls when told to makes too few polls to count them */
+    }
 }
 
 void
@@ -101,7 +116,7 @@ bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
     if (sub->epoll_fd < 0) {
         return;
     }
-    if (!may_have_more) {
+    if (!may_have_more && !is_periodic(sub)) {
         (void)bbi_wake_arm(sub->at->bus, sub->file.index, BBI_BELL_SOCKET);
         sub->is_armed = true;
         may_have_more = bbi_wait_has_news(sub); /* R5: the look after the bit */

@@ -112,9 +112,8 @@ write_stats(struct bb_subscriber *sub, int64_t now)
     bbi_store_relaxed(&file->beat_ns, (uint64_t)now);
 }
 
-/* Twice a second at most: tidy up after others, look for the dead, say that we live. */
-static void
-keep_house(struct bb_subscriber *sub)
+void
+bbi_poll_keep_house(struct bb_subscriber *sub)
 {
     int64_t now = bbi_os_mono_ns();
     if (now - sub->kept_house_ns < BBI_STEWARD_EVERY_NS) {
@@ -147,7 +146,7 @@ begin_poll(struct bb_subscriber *sub)
         answer_ping(sub);
     }
     if (BBI_UNLIKELY(++sub->polls % HOUSE_POLLS == 0)) {
-        keep_house(sub);
+        bbi_poll_keep_house(sub);
     }
 }
 
@@ -197,7 +196,7 @@ look_around(struct bb_subscriber *sub)
     sub->empty_polls++;
     sub->must_peek = sub->empty_polls % PEEK_POLLS == 0;
     if (sub->empty_polls % HOUSE_POLLS == 1) {
-        keep_house(sub);
+        bbi_poll_keep_house(sub);
     }
     if (sub->is_out_of_memory) {
         sub->is_out_of_memory = false;
@@ -214,7 +213,7 @@ wait_for_more(struct bb_subscriber *sub, int64_t timeout_ns, int64_t *deadline)
         return 1;
     }
     sub->must_peek = true; /* before we sleep */
-    keep_house(sub);
+    bbi_poll_keep_house(sub);
     if (is_finished_tap(sub) || sub->is_out_of_memory) {
         bool is_out = sub->is_out_of_memory;
         sub->is_out_of_memory = false;
@@ -253,10 +252,13 @@ poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t t
     }
 }
 
-/* What a callback's early stop left of the last batch; still valid. */
+/* What a callback's early stop left of the last batch; still valid.  Inside a callback nobody may poll. */
 static int
 hand_out_held(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
 {
+    if (bbi_is_dispatching(sub)) {
+        return BB_EBUSY;
+    }
     size_t n = sub->held_count - sub->held_at;
     n = n < max ? n : max;
     memcpy(msgs, sub->held + sub->held_at, n * sizeof(*msgs));
@@ -273,7 +275,7 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
     if (BBI_UNLIKELY(max == 0 || max > INT32_MAX)) {
         return BB_EINVAL;
     }
-    if (BBI_UNLIKELY(sub->held_at < sub->held_count)) {
+    if (BBI_UNLIKELY(sub->held_at != sub->held_count)) {
         return hand_out_held(sub, msgs, max);
     }
     begin_poll(sub);
@@ -291,27 +293,55 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
     return rc;
 }
 
+/* Calls back for each of them, until one says stop; how many. */
+static int
+call_back(struct bb_subscriber *sub, const struct bb_msg *msgs, int n, bb_msg_cb cb, void *user)
+{
+    uint32_t at = sub->held_at, count = sub->held_count;
+    int done = 0, stop = 0;
+    sub->held_at = 1; /* bbi_is_dispatching() */
+    sub->held_count = 0;
+    while (done < n && stop == 0) {
+        stop = cb(&msgs[done++], user);
+    }
+    sub->held_at = at;
+    sub->held_count = count;
+    return stop != 0 ? -done : done;
+}
+
+/* The last `left` of msgs were not handed out: the next poll gives them. */
+static void
+hold(struct bb_subscriber *sub, const struct bb_msg *msgs, uint32_t left, bool were_held)
+{
+    if (were_held) { /* there they are, and perhaps others behind them */
+        sub->held_at -= left;
+    } else {
+        sub->held_at = 0;
+        sub->held_count = left;
+        memcpy(sub->held, msgs, left * sizeof(*msgs));
+    }
+    bbi_loop_poke(sub);
+}
+
 int
 bb_dispatch(struct bb_subscriber *sub, size_t max, int64_t timeout_ns, bb_msg_cb cb, void *user)
 {
     struct bb_msg msgs[BBI_HELD];
-    size_t done = 0;
-    while (done < max) {
-        size_t want = max - done < BBI_HELD ? max - done : BBI_HELD;
-        int n = bb_poll(sub, msgs, want, done == 0 ? timeout_ns : 0);
+    size_t total = 0;
+    while (total < max) {
+        size_t want = max - total < BBI_HELD ? max - total : BBI_HELD;
+        bool were_held = sub->held_at < sub->held_count;
+        int n = bb_poll(sub, msgs, want, total == 0 ? timeout_ns : 0);
         if (n <= 0) {
-            return done > 0 ? (int)done : n;
+            return total > 0 ? (int)total : n;
         }
-        for (int i = 0; i < n; i++) {
-            done++;
-            if (cb(&msgs[i], user) != 0) {
-                sub->held_at = 0;
-                sub->held_count = (uint32_t)(n - i - 1);
-                memcpy(sub->held, &msgs[i + 1], sub->held_count * sizeof(*msgs));
-                bbi_loop_poke(sub);
-                return (int)done;
-            }
+        int done = call_back(sub, msgs, n, cb, user);
+        if (done < 0) {
+            done = -done;
+            hold(sub, msgs + done, (uint32_t)(n - done), were_held);
+            return (int)total + done;
         }
+        total += (size_t)done;
     }
-    return (int)done;
+    return (int)total;
 }

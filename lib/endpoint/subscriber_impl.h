@@ -135,6 +135,13 @@ struct bb_subscriber {
     bool is_armed;
 };
 
+/* A callback of bb_dispatch() runs: one word is looked at, which each poll looks at anyway. */
+static inline bool
+bbi_is_dispatching(const struct bb_subscriber *sub)
+{
+    return sub->held_at > sub->held_count;
+}
+
 /* subscriber.c */
 struct bb_subscriber *bbi_subscriber_new(struct bbi_attach *at);
 void bbi_subscriber_forked(
@@ -184,6 +191,9 @@ size_t bbi_source_visit(struct bb_subscriber *sub,
                         struct bbi_source *src,
                         struct bb_msg *msgs,
                         size_t max);
+
+/* poll.c: tidy up after others, look for the dead, say that we live; twice a second at most. */
+void bbi_poll_keep_house(struct bb_subscriber *sub);
 
 /* given.c */
 BB_MUST_USE int bbi_given_reserve(struct bb_subscriber *sub, size_t max);

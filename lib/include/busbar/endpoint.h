@@ -175,7 +175,14 @@ BB_MUST_USE BB_API int bb_topic_open(struct bb_topic **out,
                                      const char *topic,
                                      size_t topic_bytes);
 
-/* bb_topic_wanted - 1 if some subscriber wants it now, 0 if not: lets the caller skip the work. */
+/*
+ * bb_topic_wanted - 1 if some subscriber wants it now, 0 if not: lets the caller skip the work.
+ *
+ * True of every bb_subscribe() that returned before the call.  A subscriber that died counts until somebody
+ * tidied up after it.  What is not published because of this is missing in BB_START_OLDEST and in taps, which
+ * register nothing: to them nothing is known of it.
+ * Cost      two loads while no subscriber comes, goes or changes; no system call then.
+ */
 BB_API int bb_topic_wanted(struct bb_topic *topic);
 
 /*
@@ -235,8 +242,18 @@ bb_commit_batch(struct bb_topic *topic, const size_t *used_bytes, size_t count, 
 BB_API int bb_flush(struct bb_publisher *pub);
 
 BB_API size_t bb_publisher_max(const struct bb_publisher *pub); /* bytes of the largest message */
-/* bb_headroom - payload bytes that can go without waiting for or evicting a reliable subscriber. */
+/*
+ * bb_headroom, bb_headroom_messages - payload bytes, and messages, that can go without waiting for or evicting
+ * a reliable subscriber; the whole ring when there is none.  Whichever runs out first counts.
+ *
+ * For shedding load: while either is below a quarter of the ring, publish only what matters.  Bytes are those
+ * of the ring, where a message takes a multiple of 32 and does not lie across the end: leave room for one
+ * more of the largest.
+ * Cost      looks at the cursors of all reliable subscribers: ask once a batch, not once a message.  No system
+ *           call, unless a subscriber came, went or changed its prefixes since the last flush.
+ */
 BB_API uint64_t bb_headroom(struct bb_publisher *pub);
+BB_API uint64_t bb_headroom_messages(struct bb_publisher *pub);
 /* bb_subscriber_count - living subscribers on the bus that want this topic. */
 BB_API int bb_subscriber_count(struct bb_topic *topic);
 
@@ -255,7 +272,14 @@ BB_API void bb_publisher_stats(const struct bb_publisher *pub, struct bb_publish
 /* ---- subscribing ------------------------------------------------------------------------------- */
 
 enum bb_start { BB_START_NOW = 0, BB_START_OLDEST = 1, BB_START_LAST = 2 };
-enum bb_wait { BB_WAIT_HYBRID = 0, BB_WAIT_SPIN = 1, BB_WAIT_SLEEP = 2, BB_WAIT_PERIODIC = 3 };
+
+/* How bb_poll() waits; only SPIN and PERIODIC never cost a publisher a system call. */
+enum bb_wait {
+    BB_WAIT_HYBRID = 0,   /* spin for 20 us after something came, then sleep until woken */
+    BB_WAIT_SPIN = 1,     /* never sleep */
+    BB_WAIT_SLEEP = 2,    /* sleep at once until woken */
+    BB_WAIT_PERIODIC = 3, /* sleep period_ns, look, sleep again: nobody wakes us */
+};
 
 enum {
     BB_SUBSCRIBER_RELIABLE = 1u << 0, /* publishers wait for us or evict us, by their policy */
@@ -333,31 +357,59 @@ struct bb_msg {
 /*
  * bb_poll - the next messages, at most max, waiting at most timeout_ns for the first.
  *
- * Owner     What msgs points to is valid until the next bb_poll(), bb_release() or close.
+ * Owner     What msgs points to is valid until the next bb_poll(), bb_dispatch(), bb_release() or close: all
+ *           of a poll's messages are given back at once, in whatever order and however many of them were
+ *           looked at.  Who needs one for longer copies it.
  * Order     as published within a ring; across rings fair, not ordered.
- * Returns   how many; 0 when the time ran out, or a signal handler ran while it slept.
+ * Returns   how many; 0 when the time ran out, or a signal handler ran while it slept; BB_EEND of a tap on a
+ *           dead node that was read to its end; BB_EBUSY inside a callback of bb_dispatch().
  */
 BB_MUST_USE BB_API int
 bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns);
 
 /*
- * bb_release - done with all messages of the last bb_poll().  Views: returns how many of them were
- * overwritten while in use; those count as lost, not as delivered, and what was read from them is void.
+ * bb_release - done with all messages of the last bb_poll(), also with those that were not looked at and
+ * those that a callback left over: they are gone.  The next bb_poll() does the same, so this is for who
+ * works for long before it polls again (publishers wait for a reliable subscriber's views), and for who wants
+ * to know.  A second one does nothing.
+ *
+ * Returns   views: how many were overwritten while in use; those count as lost, not as delivered, and what
+ *           was read from them is void.  Copies: 0.  BB_EBUSY inside a callback of bb_dispatch().
  */
 BB_API int bb_release(struct bb_subscriber *sub);
 /* bb_msg_valid - 1 while this view of the last poll is whole; always 1 for copies. */
 BB_API int bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg);
 
 typedef int (*bb_msg_cb)(const struct bb_msg *msg, void *user);
-/* bb_dispatch - poll and call back on this thread; a callback's non-zero return stops after it.  How many were handed out. */
+/*
+ * bb_dispatch - poll and call back on this thread, for at most max messages.
+ *
+ * A callback's non-zero return stops after that message; those that are left over come first next time.  In
+ * a callback the subscriber may not be polled, dispatched or released (BB_EBUSY), nor closed; prefixes may
+ * change, and any publisher may publish.
+ * Returns   how many were handed out; as bb_poll().
+ */
 BB_MUST_USE BB_API int
 bb_dispatch(struct bb_subscriber *sub, size_t max, int64_t timeout_ns, bb_msg_cb cb, void *user);
 
 /*
- * bb_fd - a descriptor that is readable when bb_poll() would find something; for epoll, poll, select.
+ * bb_fd - a descriptor that is readable when bb_poll() would find something; for epoll, poll, select, libuv,
+ * io_uring.  examples/ has a program for each.
  *
- * Level-like: it stays readable until a bb_poll() came back with fewer than max.  It may also be readable
- * once a second with nothing there (housekeeping): call bb_poll() then too.  Owned by the subscriber.
+ * Rules      1. Readable: call bb_poll() or bb_dispatch() with timeout 0.  Nothing else is done with it:
+ *               never read, write or close it.
+ *            2. Level-like: it stays readable until a poll came back with fewer than max.  So polling once for
+ *               each time that it is readable misses nothing.  Who is told of changes only (EPOLLET, io_uring's
+ *               multishot) polls until fewer than max came.
+ *            3. It may be readable with nothing there: at first, and once a second for housekeeping.  Poll then
+ *               too: that is when the death of others is noticed.
+ *            4. Between two polls a publisher knocks with one system call, once.  Not with BB_WAIT_PERIODIC, nor
+ *               for a tap: the descriptor is then readable every period_ns, and publishers do nothing.
+ *            5. Take it out of the loop before the subscriber is closed: closing closes it.  Where epoll holds
+ *               it the kernel takes it out by itself.
+ *            The waiting mode is otherwise of no matter; a bb_poll() with a timeout may come between.
+ * Owner      the subscriber; each call returns the same descriptor.
+ * Returns    the descriptor; BB_EFORKED, BB_EMFILE, BB_ENFILE, or what else the kernel said.
  */
 BB_MUST_USE BB_API int bb_fd(struct bb_subscriber *sub);
 
