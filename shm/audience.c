@@ -562,3 +562,13 @@ bbi_audience_headroom(struct bbi_audience *aud)
     }
     return w->n < w->lim_seq && w->lim_pos > w->pos ? w->lim_pos - w->pos : 0;
 }
+
+uint64_t
+bbi_audience_headroom_msgs(struct bbi_audience *aud)
+{
+    const struct bbi_writer *w = aud->writer;
+    if (bbi_audience_headroom(aud) == 0) {
+        return 0;
+    }
+    return w->lim_seq == UINT64_MAX ? w->map.depth : w->lim_seq - w->n;
+}

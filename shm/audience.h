@@ -149,5 +149,7 @@ BB_MUST_USE int bbi_audience_make_room(struct bbi_audience *aud, uint64_t bytes)
 
 /* bbi_audience_headroom - payload bytes until the slowest reliable subscriber is in the way. */
 uint64_t bbi_audience_headroom(struct bbi_audience *aud);
+/* bbi_audience_headroom_msgs - the same in messages. */
+uint64_t bbi_audience_headroom_msgs(struct bbi_audience *aud);
 
 #endif

@@ -527,6 +527,12 @@ bb_headroom(struct bb_publisher *pub)
     return bbi_is_forked(pub->fork_gen) ? 0 : bbi_audience_headroom(&pub->audience);
 }
 
+uint64_t
+bb_headroom_messages(struct bb_publisher *pub)
+{
+    return bbi_is_forked(pub->fork_gen) ? 0 : bbi_audience_headroom_msgs(&pub->audience);
+}
+
 /* Of all topics; a spilled topic itself is not payload. */
 static uint64_t
 payload_bytes(const struct bb_publisher *pub)

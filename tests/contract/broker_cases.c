@@ -450,6 +450,41 @@ Test(broker_cases, case_13_a_subscriber_does_not_hear_its_own_endpoint_unless_it
     close_all();
 }
 
+/* Broker's hub is a publisher and a subscriber of their own in one process: here an endpoint each. */
+Test(broker_cases, case_14_hubs_exchange_both_ways_until_one_is_closed)
+{
+    a_and_b();
+    struct bb_endpoint *remote = endpoint("C");
+    struct bb_publisher *back = publisher(b, BB_LANE_DATA), *far = publisher(remote, BB_LANE_DATA);
+    struct bb_subscriber *in_a = subscriber(a, "x"), *in_b = subscriber(b, "x");
+    struct bb_subscriber *in_c = subscriber(remote, "x");
+    publish(out, "x/a", "1");
+    cr_assert_str_eq(arrives(in_b), "x/a=1", "from hub to hub");
+    cr_assert_str_eq(arrives(in_a), "", "not to itself");
+    cr_assert_str_eq(arrives(in_c), "x/a=1", "and to others");
+    publish(back, "x/b", "2");
+    cr_assert_str_eq(arrives(in_a), "x/b=2", "and back");
+    cr_assert_str_eq(arrives(in_b), "");
+    cr_assert_str_eq(arrives(in_c), "x/b=2");
+    publish(far, "x/c", "3");
+    cr_assert_str_eq(arrives(in_a), "x/c=3", "others reach hubs");
+    cr_assert_str_eq(arrives(in_b), "x/c=3");
+
+    struct bb_topic *t = NULL;
+    bb_subscriber_close(in_c);
+    cr_assert_eq(bb_topic_open(&t, back, "x/b", 3), 0);
+    cr_assert_eq(bb_topic_wanted(t), 1);
+    cr_assert_eq(bb_subscriber_count(t), 1);
+    bb_endpoint_close(a); /* the hub is closed: nothing is delivered there, and nobody wants it */
+    cr_assert_eq(bb_topic_wanted(t), 0);
+    cr_assert_eq(bb_subscriber_count(t), 0);
+    cr_assert_eq(bb_publish(t, "4", 1, BB_RAW), 0);
+    publish(far, "x/c", "5");
+    cr_assert_str_eq(arrives(in_b), "x/c=5", "the others go on");
+    bb_endpoint_close(b);
+    bb_endpoint_close(remote);
+}
+
 Test(broker_cases, case_15_a_message_to_a_node_reaches_that_node_only)
 {
     a_and_b();

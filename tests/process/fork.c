@@ -42,6 +42,7 @@ check_refused(struct bbt_side *side, const struct handles *h)
     BBT_CHECK(side, bb_topic_open(&topic, h->pub, "w/2", 3) == BB_EFORKED, "topic");
     BBT_CHECK(side, bb_topic_wanted(h->topic) == 0, "wanted");
     BBT_CHECK(side, bb_headroom(h->pub) == 0, "headroom");
+    BBT_CHECK(side, bb_headroom_messages(h->pub) == 0, "headroom in messages");
     BBT_CHECK(side, bb_poll(h->sub, &m, 1, 0) == BB_EFORKED, "poll");
     BBT_CHECK(side, bb_release(h->sub) == BB_EFORKED, "release");
     BBT_CHECK(side, bb_subscribe(h->sub, "y", 1, 0) == BB_EFORKED, "subscribe");

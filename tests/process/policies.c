@@ -103,6 +103,7 @@ Test(policies, fail_refuses_at_once_and_goes_on, .init = init, .fini = bbt_bus_e
     cr_assert_eq(rc, BB_EAGAIN);
     cr_assert_lt(ms, bbt_ms(100), "it waited %ld ms", (long)ms);
     cr_assert_eq(bb_headroom(pub), 0);
+    cr_assert_eq(bb_headroom_messages(pub), 0);
     struct bb_publisher_stats st = stats();
     cr_assert(st.refused == 1 && st.evicted == 0 && st.blocked == 0 && st.messages == DEPTH + 1);
     catch_up();
