@@ -48,6 +48,12 @@ bbi_is_pow2(uint64_t v)
     return v != 0 && (v & (v - 1)) == 0;
 }
 
+static inline int64_t
+bbi_min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static inline uint64_t
 bbi_min_u64(uint64_t a, uint64_t b)
 {

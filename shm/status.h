@@ -48,7 +48,8 @@
     X(BB_ETYPE, -5008, CONDITION, "value is of another type")                                      \
     X(BB_EFULL, -5009, CONDITION, "the bus's table is full")                                       \
     X(BB_ETRUST, -5010, FAULT, "directory belongs to somebody else")                               \
-    X(BB_EEND, -5011, CONDITION, "no more elements")
+    X(BB_EEND, -5011, CONDITION, "no more elements")                                               \
+    X(BB_ENORESPONDERS, -5012, CONDITION, "nobody there answers this topic")
 
 enum bb_status_code {
     BB_OK = 0,

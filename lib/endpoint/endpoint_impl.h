@@ -39,6 +39,9 @@ bbi_node_id(uint32_t member, uint32_t gen)
     return (uint64_t)gen << 16 | member;
 }
 
+/* bbi_member_find - the slot of the living member of this name; BBI_MEMBERS if there is none. */
+uint32_t bbi_member_find(const struct bbi_attach *at, const char *name, uint32_t *gen);
+
 /* bbi_error_set - the caller's bb_error from a fault of shm; error may be NULL.  Returns the code. */
 int bbi_error_set(struct bb_error *error, const struct bbi_fault *fault);
 

@@ -9,6 +9,7 @@
  * A periodic subscriber, and so a tap, has no socket and never arms: its timer has its period.
  */
 #include "lib/endpoint/subscriber_impl.h"
+#include "shm/os.h"
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -32,16 +33,32 @@ is_periodic(const struct bb_subscriber *sub)
     return sub->wait_mode == BB_WAIT_PERIODIC || !sub->is_registered;
 }
 
-static int
-make_timer(int64_t every_ns)
+static int64_t
+every_ns(const struct bb_subscriber *sub)
 {
-    const struct timespec period = {.tv_sec = every_ns / NS_PER_S, .tv_nsec = every_ns % NS_PER_S};
-    const struct itimerspec every = {.it_interval = period, .it_value = period};
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (fd >= 0) {
-        (void)timerfd_settime(fd, 0, &every, NULL);
+    return is_periodic(sub) ? sub->period_ns : HOUSE_NS;
+}
+
+static struct timespec
+time_of(int64_t ns)
+{
+    return (struct timespec){.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
+}
+
+/* Once, and again as often as this subscriber looks; earlier when requests that are open ask for it. */
+static void
+set_timer(struct bb_subscriber *sub)
+{
+    int64_t now = bbi_os_mono_ns();
+    int64_t next = bbi_requests_next_ns(sub);
+    bool is_usual = next == INT64_MAX;
+    if (is_usual ? sub->timer_ns == 0 : sub->timer_ns > now && sub->timer_ns <= next) {
+        return;
     }
-    return fd;
+    int64_t at = next < now + every_ns(sub) ? next : now + every_ns(sub);
+    const struct itimerspec when = {.it_interval = time_of(every_ns(sub)), .it_value = time_of(at)};
+    (void)timerfd_settime(sub->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    sub->timer_ns = is_usual ? 0 : at;
 }
 
 static int
@@ -49,10 +66,12 @@ make_set(struct bb_subscriber *sub)
 {
     sub->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     sub->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    sub->timer_fd = make_timer(is_periodic(sub) ? sub->period_ns : HOUSE_NS);
+    sub->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (sub->epoll_fd < 0 || sub->self_fd < 0 || sub->timer_fd < 0) {
         return -errno;
     }
+    sub->timer_ns = -1; /* not set */
+    set_timer(sub);
     int rc = add_to_set(sub->epoll_fd, sub->self_fd);
     rc = rc < 0 ? rc : add_to_set(sub->epoll_fd, sub->timer_fd);
     if (rc == 0 && !is_periodic(sub)) {
@@ -115,6 +134,9 @@ bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
 {
     if (sub->epoll_fd < 0) {
         return;
+    }
+    if (BBI_UNLIKELY(sub->requests != NULL)) {
+        set_timer(sub);
     }
     if (!may_have_more && !is_periodic(sub)) {
         (void)bbi_wake_arm(sub->at->bus, sub->file.index, BBI_BELL_SOCKET);

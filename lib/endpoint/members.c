@@ -30,6 +30,13 @@ bbi_event_add(struct bb_subscriber *sub,
     ev->status = (struct bb_status){.kind = kind, .role = role, .count = count, .pid = pid};
     ev->node_id = id;
     (void)snprintf(ev->name, sizeof(ev->name), "%s", name);
+    bbi_event_queue(sub, ev);
+}
+
+void
+bbi_event_queue(struct bb_subscriber *sub, struct bbi_event *ev)
+{
+    ev->next = NULL;
     *sub->events_end = ev;
     sub->events_end = &ev->next;
 }
@@ -178,7 +185,7 @@ bbi_members_look_for_dead(struct bb_subscriber *sub)
         if (k->ending == 0 && !bbi_is_alive(sub->at, BBI_LOCK_MEMBER + k->slot)) {
             struct bbi_member_view v;
             bool same = bbi_member_read(&sub->at->bus->members[k->slot], &v) && v.gen == k->gen;
-            sub->must_finish = true;
+            sub->must_finish |= BBI_FINISH_ENDED;
             k->ending = same && v.state == BBI_MEMBER_LEFT ? BB_STATUS_LEFT : BB_STATUS_DIED;
         }
     }

@@ -6,6 +6,7 @@
  *       "event":S,"args":[JSON v1, ...][,"meta":[JSON v1, ...]]}    a native event
  *       "value":JSON v1}                                            a native value
  *       "data":S} or "base64":S}                                    anything else; base64 if not UTF-8
+ *   Before these, of a message for somebody: "request":N or "reply":N, its number at who asks, or "direct":true
  *   {"t":RFC 3339,"status":S,"node":S,"role":S,"pid":N,"count":N}
  *
  * The payload may be a view that changes meanwhile: what is not well formed to the end is taken back, and
@@ -13,6 +14,7 @@
  */
 #include "lib/value/text.h"
 #include <busbar/endpoint.h>
+#include <busbar/request.h>
 
 static void
 put_key(struct bbi_out *out, const char *key)
@@ -65,8 +67,8 @@ kind_name(uint32_t attr)
 static const char *
 status_name(uint32_t kind)
 {
-    static const char *const names[] = {"unknown", "joined",  "left",   "died",
-                                        "overrun", "evicted", "corrupt"};
+    static const char *const names[] = {"unknown", "joined",  "left",    "died",
+                                        "overrun", "evicted", "corrupt", "replies"};
     return names[kind < sizeof(names) / sizeof(names[0]) ? kind : 0];
 }
 
@@ -198,6 +200,21 @@ put_status(struct bbi_out *out, const struct bb_msg *msg)
 }
 
 static void
+put_address(struct bbi_out *out, const struct bb_msg *msg)
+{
+    struct bb_request_info request;
+    struct bb_reply_info reply;
+    if (bb_msg_request(msg, &request) == 0) {
+        put_number(out, "request", request.id);
+    } else if (bb_msg_reply(msg, &reply) == 0) {
+        put_number(out, "reply", reply.id);
+    } else if (bb_msg_is_direct(msg)) {
+        put_key(out, "direct");
+        bbi_out_str(out, "true");
+    }
+}
+
+static void
 put_message(struct bbi_out *out, const struct bb_msg *msg)
 {
     put_string(out, "topic", msg->topic, msg->topic_bytes);
@@ -205,6 +222,7 @@ put_message(struct bbi_out *out, const struct bb_msg *msg)
     put_number(out, "seq", msg->seq);
     put_number(out, "lost", msg->lost);
     put_name(out, "kind", kind_name(msg->attr));
+    put_address(out, msg);
     put_payload(out, msg);
 }
 

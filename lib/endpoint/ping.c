@@ -12,9 +12,8 @@
 
 static const int64_t SLICE_NS = 10000000;
 
-/* The slot of a living member of this name; BBI_MEMBERS if there is none. */
-static uint32_t
-find_member(const struct bbi_attach *at, const char *name, uint32_t *gen)
+uint32_t
+bbi_member_find(const struct bbi_attach *at, const char *name, uint32_t *gen)
 {
     for (uint32_t i = 0; i < BBI_MEMBERS; i++) {
         struct bbi_member_view m;
@@ -78,7 +77,7 @@ bb_node_ping(struct bb_endpoint *ep, const char *name, int64_t timeout_ns, int64
     if (bbi_is_forked(ep->fork_gen)) {
         return BB_EFORKED;
     }
-    uint32_t slot = find_member(&ep->at, name, &gen);
+    uint32_t slot = bbi_member_find(&ep->at, name, &gen);
     if (slot == BBI_MEMBERS) {
         return BB_ENOENT;
     }

@@ -150,6 +150,20 @@ begin_poll(struct bb_subscriber *sub)
     }
 }
 
+static void
+finish(struct bb_subscriber *sub)
+{
+    if ((sub->must_finish & BBI_FINISH_ENDED) != 0) {
+        bool again = bbi_sources_drop_ended(sub, false);
+        again = bbi_members_finish(sub) || again;
+        sub->must_finish &= (uint8_t)~BBI_FINISH_ENDED;
+        sub->must_finish |= again ? BBI_FINISH_ENDED : 0;
+    }
+    if ((sub->must_finish & BBI_FINISH_REQUESTS) != 0) {
+        bbi_requests_check(sub);
+    }
+}
+
 /* Rings and members that came or went since the last look. */
 static void
 discover(struct bb_subscriber *sub)
@@ -157,9 +171,8 @@ discover(struct bb_subscriber *sub)
     if (sub->dead_node == NULL) {
         bbi_sources_discover(sub);
     }
-    if (sub->must_finish) {
-        sub->must_finish = bbi_sources_drop_ended(sub, false);
-        sub->must_finish = bbi_members_finish(sub) || sub->must_finish;
+    if (sub->must_finish != 0) {
+        finish(sub);
     }
 }
 
@@ -226,8 +239,9 @@ wait_for_more(struct bb_subscriber *sub, int64_t timeout_ns, int64_t *deadline)
     if (now >= *deadline || sub->was_interrupted) {
         return 0;
     }
-    if (!bbi_wait_has_news(sub)) {
-        bbi_wait_once(sub, *deadline);
+    int64_t next = bbi_min_i64(*deadline, bbi_requests_next_ns(sub));
+    if (next > now && !bbi_wait_has_news(sub)) {
+        bbi_wait_once(sub, next);
     }
     return 1;
 }

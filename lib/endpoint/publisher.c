@@ -172,6 +172,7 @@ bb_publisher_close(struct bb_publisher *pub)
     if (pub == NULL) {
         return;
     }
+    bb_subscriber_close(pub->caller);
     if (bbi_is_forked(pub->fork_gen)) {
         unlink_publisher(pub);
     } else {
@@ -558,6 +559,7 @@ bb_publisher_stats(const struct bb_publisher *pub, struct bb_publisher_stats *ou
         s.blocked = bbi_load_relaxed(&c->blocked);
         s.evicted = bbi_load_relaxed(&c->evicted);
         s.refused = bbi_load_relaxed(&c->refused);
+        s.unheard = pub->unheard;
     }
     bbi_stats_give(out, &s, sizeof(s));
 }

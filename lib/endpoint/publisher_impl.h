@@ -51,7 +51,10 @@ struct bb_publisher {
     struct bbi_own_file file;
     struct bb_topic **topics; /* open addressing by hash; a power of two */
     uint32_t topic_slots, topic_count;
-    uint64_t spill_heads; /* bytes of topics in front of payloads, of all messages */
+    uint64_t spill_heads;         /* bytes of topics in front of payloads, of all messages */
+    struct bb_topic *to_somebody; /* of messages with an address; NULL until there was one */
+    struct bb_subscriber *caller; /* hears the replies to bb_call(); NULL until there was one */
+    uint64_t unheard;             /* replies to who is gone, or waits no more */
     struct bbi_audience audience;
 };
 
@@ -65,6 +68,9 @@ void bbi_publisher_forked(struct bb_publisher *pub);
 BB_MUST_USE int
 bbi_topic_find(struct bb_publisher *pub, const char *topic, size_t bytes, struct bb_topic **out);
 void bbi_topics_free(struct bb_publisher *pub);
+
+/* bbi_topic_reserved - a topic of our own that no dictionary holds; to be freed with free(). */
+struct bb_topic *bbi_topic_reserved(struct bb_publisher *pub, const char *text, size_t bytes);
 
 /* bbi_topic_refresh - who wants it, as of the audience's last look. */
 void bbi_topic_refresh(struct bb_topic *topic);

@@ -333,7 +333,7 @@ bbi_sources_discover(struct bb_subscriber *sub)
     }
     sub->member_epoch = epoch;
     sub->must_discover = false;
-    sub->must_finish = true;
+    sub->must_finish |= BBI_FINISH_ENDED;
     bbi_members_discover(sub);
     for (uint32_t i = 0; i < BBI_RINGS; i++) {
         if (bbi_load_relaxed(&sub->at->bus->rings[i].gen) != 0) {
@@ -412,7 +412,7 @@ bbi_source_end(struct bb_subscriber *sub, struct bbi_source *src)
 {
     if (!src->has_ended) {
         src->has_ended = true;
-        sub->must_finish = true;
+        sub->must_finish |= BBI_FINISH_ENDED;
         src->is_drained = false; /* its last messages may have come since we looked */
         src->idle_word = BBI_NEVER_IDLE;
     }

@@ -2,7 +2,7 @@
 /*
  * lib/endpoint/subscriber.c - open and close, prefixes, statistics.
  */
-#include "lib/endpoint/subscriber_impl.h"
+#include "lib/endpoint/request_impl.h"
 #include "shm/filter.h"
 #include "shm/os.h"
 #include "shm/steward.h"
@@ -125,6 +125,7 @@ bbi_subscriber_new(struct bbi_attach *at)
 void
 bbi_subscriber_free(struct bb_subscriber *sub)
 {
+    bbi_requests_free(sub);
     bbi_members_free(sub);
     if (sub->waker.sock_fd >= 0) {
         (void)close(sub->waker.sock_fd);
@@ -298,6 +299,8 @@ bb_subscriber_stats(const struct bb_subscriber *sub, struct bb_subscriber_stats 
         .rings = sub->rings,
         .unreadable = sub->unreadable,
         .wakes = sub->wakes,
+        .requests = sub->requests != NULL ? sub->requests->count : 0,
+        .late = sub->requests != NULL ? sub->requests->late : 0,
     };
     for (const struct bbi_source *src = sub->sources; src != NULL; src = src->next) {
         s.messages += src->reader.cursor - src->reader.start;

@@ -6,6 +6,7 @@
  *   poll.c        gather messages                          visit.c    one ring
  *   given.c       what the caller holds                    wait.c     until more comes
  *   loop.c        the descriptor for event loops           members.c  who joined, left, died
+ *   request_*.c   requests, replies, messages to one node: request_impl.h
  */
 #ifndef BUSBAR_LIB_ENDPOINT_SUBSCRIBER_IMPL_H
 #define BUSBAR_LIB_ENDPOINT_SUBSCRIBER_IMPL_H
@@ -44,6 +45,8 @@ struct bbi_source {
     uint64_t delivered;
     uint64_t lost_before;       /* to be told with the next message */
     uint64_t unpublished_bytes; /* passed since the cursor was published */
+    uint64_t
+        must_reach; /* its member is gone, and what it said up to here is read first; 0: not set */
     struct bbi_reader reader;
     struct bbi_join join;
     struct bbi_segment seg;
@@ -80,6 +83,14 @@ struct bbi_run {
     uint32_t first, count;
 };
 
+struct bbi_requests;
+
+/* Of bb_subscriber.must_finish: what a poll looks after before its sweep. */
+enum {
+    BBI_FINISH_ENDED = 1,    /* a ring or a member ended: drop what is drained, tell who went */
+    BBI_FINISH_REQUESTS = 2, /* requests are open */
+};
+
 enum { BBI_HELD = 64 }; /* messages that bb_dispatch() polls at once */
 
 struct bb_subscriber {
@@ -109,7 +120,7 @@ struct bb_subscriber {
     bool must_retry;       /* a ring could not be mapped just then: look again soon */
     bool is_out_of_memory; /* the last poll could not copy */
     bool must_peek;        /* the next sweep also looks for what was committed and not announced */
-    bool must_finish;      /* a ring or a member ended: drop what is drained, tell who went */
+    uint8_t must_finish;   /* BBI_FINISH_... */
     bool is_started;       /* the first discovery is over: rings are new from now on */
     char *dead_node;       /* a tap on what this node left behind; owned */
 
@@ -126,12 +137,14 @@ struct bb_subscriber {
 
     uint64_t delivered, filtered, lost, messages, evicted; /* of rings that went */
     uint64_t unreadable, wakes, rings, missed;
+    struct bbi_requests *requests; /* NULL until there was one */
     int64_t kept_house_ns;
     uint32_t polls, empty_polls;
     uint32_t rest; /* how long the next poll waits before its first look; see note_pace() */
     uint32_t ping;
 
     int epoll_fd, sock_fd, self_fd, timer_fd; /* -1 until bb_fd() */
+    int64_t timer_ns; /* when the timer rings next, for requests that are open; 0: as usual */
     bool is_armed;
 };
 
@@ -183,6 +196,14 @@ void bbi_event_add(struct bb_subscriber *sub,
                    uint32_t role,
                    int64_t pid,
                    uint64_t count);
+
+/* Delivered whatever the caller asked for. */
+void bbi_event_queue(struct bb_subscriber *sub, struct bbi_event *ev);
+
+/* request_wait.c */
+void bbi_requests_check(struct bb_subscriber *sub); /* before a sweep, while BBI_FINISH_REQUESTS */
+int64_t bbi_requests_next_ns(const struct bb_subscriber *sub); /* sweep again then; INT64_MAX */
+void bbi_requests_free(struct bb_subscriber *sub);
 
 /* visit.c */
 bool bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t bytes);

@@ -47,14 +47,14 @@ grow(struct bb_publisher *pub)
     return 0;
 }
 
-static int
-make_topic(
-    struct bb_publisher *pub, struct bb_topic **slot, const char *text, size_t bytes, uint64_t hash)
+/* A topic that has no tag yet. */
+static struct bb_topic *
+new_topic(struct bb_publisher *pub, const char *text, size_t bytes, uint64_t hash)
 {
     size_t size = bbi_align_up(sizeof(struct bb_topic) + bytes + 1, TOPIC_ALIGN);
     struct bb_topic *t = aligned_alloc(TOPIC_ALIGN, size);
     if (t == NULL) {
-        return BB_ENOMEM;
+        return NULL;
     }
     memset(t, 0, size);
     t->pub = pub;
@@ -63,10 +63,37 @@ make_topic(
     if (bytes > 0) {
         memcpy(t->text, text, bytes);
     }
-    t->tag = bbi_writer_intern(&pub->writer, text, bytes, hash);
-    t->counts = bbi_writer_counts(&pub->writer, t->tag);
+    return t;
+}
+
+static void
+set_tag(struct bb_topic *t, uint32_t tag)
+{
+    t->tag = tag;
+    t->counts = bbi_writer_counts(&t->pub->writer, tag);
     t->spill_bytes =
-        t->tag == BBI_TAG_SPILL ? BBI_SPILL_HEAD + (uint32_t)bbi_align_up(bytes, 8) : 0;
+        tag == BBI_TAG_SPILL ? BBI_SPILL_HEAD + (uint32_t)bbi_align_up(t->bytes, 8) : 0;
+}
+
+struct bb_topic *
+bbi_topic_reserved(struct bb_publisher *pub, const char *text, size_t bytes)
+{
+    struct bb_topic *t = new_topic(pub, text, bytes, bbi_hash64(text, bytes));
+    if (t != NULL) {
+        set_tag(t, BBI_TAG_SPILL);
+    }
+    return t;
+}
+
+static int
+make_topic(
+    struct bb_publisher *pub, struct bb_topic **slot, const char *text, size_t bytes, uint64_t hash)
+{
+    struct bb_topic *t = new_topic(pub, text, bytes, hash);
+    if (t == NULL) {
+        return BB_ENOMEM;
+    }
+    set_tag(t, bbi_writer_intern(&pub->writer, text, bytes, hash));
     *slot = t;
     pub->topic_count++;
     return 0;
@@ -105,7 +132,9 @@ bbi_topics_free(struct bb_publisher *pub)
         free(pub->topics[i]);
     }
     free(pub->topics);
+    free(pub->to_somebody);
     pub->topics = NULL;
+    pub->to_somebody = NULL;
 }
 
 void

@@ -6,7 +6,7 @@
  * at release.  What a view needs is all in the descriptor and in what we keep of its topic, so a message
  * costs no look at another line of the publisher's.
  */
-#include "lib/endpoint/subscriber_impl.h"
+#include "lib/endpoint/request_impl.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,8 +15,9 @@ enum {
     SKIP_BUDGET = 1024, /* descriptors that a visit may skip */
     ARENA_FIRST = 256 * 1024,
     ALIGN = 8,
-    ARENA_SLACK = 4 * ALIGN, /* a message is copied in two parts at most, each rounded up */
-    MAX_TROUBLES = 16,       /* of a visit: new topics, laps */
+    /* A message is copied in three parts at most, each rounded up; an address gets longer on the way. */
+    ARENA_SLACK = 4 * ALIGN + (int)sizeof(struct bbi_letter),
+    MAX_TROUBLES = 16, /* of a visit: new topics, laps */
 };
 
 bool
@@ -135,13 +136,17 @@ take_spilled_topic(struct bb_subscriber *sub,
     if (!bbi_reader_is_whole(&src->reader, item->pos)) { /* R2: before it is believed */
         return TAKEN_LOST;
     }
+    item->data += skip;
+    item->bytes -= (uint32_t)skip;
+    if (bbi_is_addressed(copy, head[0])) {
+        int rc = bbi_address_take(sub, src, item, msg);
+        return rc == BB_EOVERRUN ? TAKEN_LOST : rc != 0 ? TAKEN_GIVEN : TAKEN_SKIPPED;
+    }
     if (!bbi_subscriber_wants(sub, (const char *)copy, head[0])) {
         return TAKEN_SKIPPED;
     }
     msg->topic = (const char *)copy;
     msg->topic_bytes = head[0];
-    item->data += skip;
-    item->bytes -= (uint32_t)skip;
     return TAKEN_GIVEN;
 }
 
@@ -158,6 +163,26 @@ take_copy(struct bb_subscriber *sub, struct bbi_source *src, struct bbi_item *it
     return TAKEN_GIVEN;
 }
 
+/* A message whose topic travels with it. */
+static enum taken
+take_spilled(struct bb_subscriber *sub,
+             struct bbi_source *src,
+             struct bbi_item *item,
+             struct bb_msg *msg)
+{
+    enum taken t = take_spilled_topic(sub, src, item, msg);
+    if (t == TAKEN_GIVEN && sub->is_copying) {
+        t = take_copy(sub, src, item);
+    }
+    if (t == TAKEN_GIVEN) {
+        fill_message(src, item, msg);
+        if ((item->attr & BBI_MSG_ADDRESSED) != 0) {
+            bbi_address_given(sub, msg);
+        }
+    }
+    return t;
+}
+
 /* A message that needs the arena: a copy, or one whose topic travels with it. */
 static enum taken
 take_into_arena(struct bb_subscriber *sub,
@@ -167,17 +192,19 @@ take_into_arena(struct bb_subscriber *sub,
 {
     size_t arena_used = sub->arena_used;
     enum taken t = arena_reserve(sub, item->bytes);
-    if (t == TAKEN_GIVEN && item->tag == BBI_TAG_SPILL) {
-        t = take_spilled_topic(sub, src, item, msg);
-    } else if (t == TAKEN_GIVEN) {
-        fill_topic(src, item, msg);
+    if (t != TAKEN_GIVEN) {
+        return t;
     }
-    if (t == TAKEN_GIVEN && sub->is_copying) {
-        t = take_copy(sub, src, item);
-    }
-    if (t == TAKEN_GIVEN) {
-        fill_message(src, item, msg);
+    if (BBI_UNLIKELY(item->tag == BBI_TAG_SPILL)) {
+        t = take_spilled(sub, src, item, msg);
     } else {
+        fill_topic(src, item, msg);
+        t = take_copy(sub, src, item);
+        if (BBI_LIKELY(t == TAKEN_GIVEN)) {
+            fill_message(src, item, msg);
+        }
+    }
+    if (t != TAKEN_GIVEN) {
         sub->arena_used = arena_used;
     }
     return t;

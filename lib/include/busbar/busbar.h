@@ -8,6 +8,7 @@
  * value.h     typed values and events: build in place, read in place, text, JSON
  * codec.h     values from text and JSON, and Broker's own forms
  * topic.h     how prefixes match topics
+ * request.h   requests and replies, messages to one node
  * inspect.h   look at a bus without attaching
  * version.h   which busbar this is
  */
@@ -18,6 +19,7 @@
 #include <busbar/counters.h>
 #include <busbar/endpoint.h>
 #include <busbar/inspect.h>
+#include <busbar/request.h>
 #include <busbar/status.h>
 #include <busbar/topic.h>
 #include <busbar/value.h>

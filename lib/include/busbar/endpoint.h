@@ -266,6 +266,7 @@ struct bb_publisher_stats {
     uint64_t blocked; /* times it waited for a reliable subscriber */
     uint64_t evicted; /* subscribers that it evicted */
     uint64_t refused; /* messages that were not published: policy FAIL, time ran out */
+    uint64_t unheard; /* replies that were not published: who asked is gone, or no longer waits */
 };
 BB_API void bb_publisher_stats(const struct bb_publisher *pub, struct bb_publisher_stats *out);
 
@@ -329,6 +330,7 @@ enum bb_status_kind {
     BB_STATUS_OVERRUN = 4, /* `count` messages of this ring were overwritten before we read them */
     BB_STATUS_EVICTED = 5, /* a publisher gave us up; we go on at what is left */
     BB_STATUS_CORRUPT = 6, /* a ring is not well formed or of another layout; it is put aside */
+    BB_STATUS_REPLIES = 7, /* no more replies to request `count`: bb_msg_reply() says why */
 };
 
 struct bb_status {
@@ -424,6 +426,8 @@ struct bb_subscriber_stats {
     uint64_t rings;      /* read now */
     uint64_t unreadable; /* rings put aside: corrupt, or of another layout */
     uint64_t wakes;      /* times we slept and were woken */
+    uint64_t requests;   /* that have not ended */
+    uint64_t late;       /* replies that came after the end of their request; counted as filtered too */
 };
 BB_API void bb_subscriber_stats(const struct bb_subscriber *sub, struct bb_subscriber_stats *out);
 
