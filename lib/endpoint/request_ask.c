@@ -91,10 +91,12 @@ ask(struct bb_topic *topic,
     struct bbi_addressed *msg)
 {
     int64_t now = bbi_os_mono_ns();
-    struct bbi_pending *p = calloc(1, sizeof(*p));
+    struct bbi_pending *p = calloc(1, sizeof(*p) + topic->bytes);
     if (p == NULL) {
         return BB_ENOMEM;
     }
+    memcpy(p->topic, topic->text, topic->bytes);
+    p->topic_bytes = topic->bytes;
     p->info.id = replies->requests->last_id + 1;
     p->answers_wanted = o->answers;
     p->deadline_ns = deadline_of(o, now);
@@ -109,6 +111,9 @@ ask(struct bb_topic *topic,
         return rc;
     }
     replies->requests->last_id++;
+    if (p->topic_bytes > replies->request_topic_bytes) {
+        replies->request_topic_bytes = p->topic_bytes;
+    }
     bbi_requests_add(replies, p);
     return 0;
 }

@@ -117,6 +117,8 @@ struct bbi_pending {
     uint32_t waits; /* bits of awaits */
     bool has_lost;  /* somebody went without an answer */
     uint64_t awaits[BBI_ASKED_WORDS];
+    uint32_t topic_bytes;
+    char topic[];
 };
 
 struct bbi_requests {

@@ -37,18 +37,6 @@ mark_of(uint32_t kind)
                                   : BBI_MSG_DIRECT;
 }
 
-/* Who answers says which subscriber of its was asked. */
-static void
-fill_letter(struct bb_subscriber *sub, struct bbi_letter *letter)
-{
-    struct bbi_address *a = &letter->address;
-    letter->reply = (struct bb_reply_info){.id = a->id};
-    if (a->kind == BBI_TO_REQUEST && !is_tap(sub)) {
-        a->asked_key = sub->file.key;
-        a->asked_index = sub->file.index;
-    }
-}
-
 /* A reply to a request that has ended, or never was. */
 static bool
 is_late(struct bb_subscriber *sub, const struct bbi_address *a)
@@ -60,6 +48,22 @@ is_late(struct bb_subscriber *sub, const struct bbi_address *a)
         sub->requests->late++;
     }
     return true;
+}
+
+/* Who answers says which subscriber of its was asked; a reply has the topic of its request. */
+static void
+fill_letter(const struct bb_subscriber *sub, struct bbi_letter *letter, char *topic)
+{
+    struct bbi_address *a = &letter->address;
+    const struct bbi_pending *p = a->kind == BBI_TO_REPLY ? bbi_requests_find(sub, a->id) : NULL;
+    letter->reply = (struct bb_reply_info){.id = a->id};
+    if (a->kind == BBI_TO_REQUEST && !is_tap(sub)) {
+        a->asked_key = sub->file.key;
+        a->asked_index = sub->file.index;
+    } else if (p != NULL) {
+        memcpy(topic, p->topic, p->topic_bytes);
+        a->topic_bytes = p->topic_bytes;
+    }
 }
 
 int
@@ -86,7 +90,7 @@ bbi_address_take(struct bb_subscriber *sub,
     if (!fits || !is_for_us(sub, a, topic) || is_late(sub, a)) {
         return 0;
     }
-    fill_letter(sub, letter);
+    fill_letter(sub, letter, topic);
     sub->arena_used += sizeof(*letter) + bbi_align_up(a->topic_bytes, 8);
     msg->topic = topic;
     msg->topic_bytes = a->topic_bytes;

@@ -138,6 +138,7 @@ struct bb_subscriber {
     uint64_t delivered, filtered, lost, messages, evicted; /* of rings that went */
     uint64_t unreadable, wakes, rings, missed;
     struct bbi_requests *requests; /* NULL until there was one */
+    uint32_t request_topic_bytes;  /* of the longest topic of a request so far */
     int64_t kept_house_ns;
     uint32_t polls, empty_polls;
     uint32_t rest; /* how long the next poll waits before its first look; see note_pace() */

@@ -163,14 +163,17 @@ take_copy(struct bb_subscriber *sub, struct bbi_source *src, struct bbi_item *it
     return TAKEN_GIVEN;
 }
 
-/* A message whose topic travels with it. */
+/* A message whose topic travels with it.  A reply gets the topic of its request, which may be longer than it. */
 static enum taken
 take_spilled(struct bb_subscriber *sub,
              struct bbi_source *src,
              struct bbi_item *item,
              struct bb_msg *msg)
 {
-    enum taken t = take_spilled_topic(sub, src, item, msg);
+    enum taken t = arena_reserve(sub, item->bytes + sub->request_topic_bytes);
+    if (t == TAKEN_GIVEN) {
+        t = take_spilled_topic(sub, src, item, msg);
+    }
     if (t == TAKEN_GIVEN && sub->is_copying) {
         t = take_copy(sub, src, item);
     }
@@ -183,6 +186,23 @@ take_spilled(struct bb_subscriber *sub,
     return t;
 }
 
+static enum taken
+take_known(struct bb_subscriber *sub,
+           struct bbi_source *src,
+           struct bbi_item *item,
+           struct bb_msg *msg)
+{
+    enum taken t = arena_reserve(sub, item->bytes);
+    if (t == TAKEN_GIVEN) {
+        fill_topic(src, item, msg);
+        t = take_copy(sub, src, item);
+    }
+    if (t == TAKEN_GIVEN) {
+        fill_message(src, item, msg);
+    }
+    return t;
+}
+
 /* A message that needs the arena: a copy, or one whose topic travels with it. */
 static enum taken
 take_into_arena(struct bb_subscriber *sub,
@@ -191,19 +211,8 @@ take_into_arena(struct bb_subscriber *sub,
                 struct bb_msg *msg)
 {
     size_t arena_used = sub->arena_used;
-    enum taken t = arena_reserve(sub, item->bytes);
-    if (t != TAKEN_GIVEN) {
-        return t;
-    }
-    if (BBI_UNLIKELY(item->tag == BBI_TAG_SPILL)) {
-        t = take_spilled(sub, src, item, msg);
-    } else {
-        fill_topic(src, item, msg);
-        t = take_copy(sub, src, item);
-        if (BBI_LIKELY(t == TAKEN_GIVEN)) {
-            fill_message(src, item, msg);
-        }
-    }
+    enum taken t = BBI_UNLIKELY(item->tag == BBI_TAG_SPILL) ? take_spilled(sub, src, item, msg)
+                                                            : take_known(sub, src, item, msg);
     if (t != TAKEN_GIVEN) {
         sub->arena_used = arena_used;
     }

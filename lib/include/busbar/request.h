@@ -69,7 +69,7 @@ struct bb_reply_info {
 /*
  * bb_msg_reply - 0 and *out if the message is a reply or the end of a request; BB_ENOENT if it is neither.
  *
- * A reply has no topic.  The end's code is BB_EEND: as many answered as were to, or all who were asked;
+ * The message as bb_poll() gave it, while it is valid.  A reply has the topic of its request.  The end's code is BB_EEND: as many answered as were to, or all who were asked;
  * BB_EPEERGONE: those who did not answer died or left; BB_ETIMEDOUT: the deadline is over.
  */
 BB_MUST_USE BB_API int bb_msg_reply(const struct bb_msg *msg, struct bb_reply_info *out);
@@ -101,7 +101,7 @@ struct bb_request_info {
     uint64_t opaque[3];
 };
 
-/* bb_msg_request - 0 and *out if the message is a request; BB_ENOENT if it is none. */
+/* bb_msg_request - 0 and *out if the message, as bb_poll() gave it, is a request; BB_ENOENT if it is none. */
 BB_MUST_USE BB_API int bb_msg_request(const struct bb_msg *msg, struct bb_request_info *out);
 
 enum {

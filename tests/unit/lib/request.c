@@ -179,6 +179,8 @@ Test(request, reply_comes_to_who_asked_and_to_nobody_else)
     cr_assert_eq(m.attr & (BB_KIND_MASK | BB_FORMAT_MASK), (uint32_t)(BB_VALUE | BB_JSON_V1));
     cr_assert_neq(m.attr & BB_REPLY, 0U);
     cr_assert_str_eq(m.node, "b");
+    cr_assert_eq(m.topic_bytes, 8U);
+    cr_assert_eq(memcmp(m.topic, "svc/time", 8), 0);
     cr_assert_eq(info.id, id);
     cr_assert_eq(info.code, 0);
     cr_assert_eq(info.has_more, 0U);
@@ -248,6 +250,40 @@ Test(request, views_and_large_ones_are_whole)
     cr_assert_eq(stats_of(s[0].sub).requests, 0U, "what was not published is not open");
     check_balance(&s[0]);
     check_balance(&s[1]);
+    close_all(s, 2);
+}
+
+/* The replies of one poll together need far more room for their topic than they have bytes. */
+Test(request, replies_have_the_topic_of_their_request)
+{
+    static char topic[60000];
+    struct side s[] = {side_new("a", NULL, 0), side_new("b", "", 0)};
+    struct bb_reply_info info = {0};
+    struct bb_topic *t = NULL;
+    int got = 0;
+    memset(topic, 't', sizeof(topic));
+    cr_assert_eq(bb_topic_open(&t, s[0].pub, topic, sizeof(topic)), 0);
+    cr_assert_eq(bb_request(t, s[0].sub, "?", 1, BB_RAW, NULL, NULL), 0);
+    struct bb_request_info req = next_request(&s[1], "?");
+    for (int i = 0; i < 64; i++) {
+        answer(&s[1], &req, "!", i < 63 ? BB_REPLY_MORE : 0);
+    }
+    while (info.is_end == 0) {
+        struct bb_msg m[64];
+        int n = bb_poll(s[0].sub, m, 64, 10 * S_NS);
+        cr_assert_gt(n, 0);
+        for (int i = 0; i < n; i++) {
+            cr_assert_eq(bb_msg_reply(&m[i], &info), 0);
+            if (info.is_end == 0) {
+                cr_assert(is_text(&m[i], "!"));
+                cr_assert_eq(m[i].topic_bytes, sizeof(topic));
+                cr_assert_eq(memcmp(m[i].topic, topic, sizeof(topic)), 0);
+                got++;
+            }
+        }
+    }
+    cr_assert_eq(got, 64);
+    check_balance(&s[0]);
     close_all(s, 2);
 }
 
