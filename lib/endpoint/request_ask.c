@@ -8,6 +8,12 @@
 
 static const int64_t TIMEOUT_NS = INT64_C(1000000000);
 
+int
+bbi_request_opts_take(struct bb_request_opts *o, const struct bb_request_opts *opts)
+{
+    return bbi_opts_take(o, sizeof(*o), BBI_OPTS_NO_ERROR, opts, "struct bb_request_opts");
+}
+
 static int64_t
 deadline_of(const struct bb_request_opts *o, int64_t now)
 {
@@ -128,14 +134,17 @@ bb_request(struct bb_topic *topic,
            uint64_t *id)
 {
     struct bb_request_opts o;
-    BBI_OPTS_COPY(o, opts);
+    int rc = bbi_request_opts_take(&o, opts);
+    if (rc < 0) {
+        return rc;
+    }
     if (bbi_is_forked(topic->pub->fork_gen) || bbi_is_forked(replies->fork_gen)) {
         return BB_EFORKED;
     }
     if (replies->ep != topic->pub->ep || o.reserved != 0 || (data == NULL && bytes > 0)) {
         return BB_EINVAL;
     }
-    int rc = bbi_requests_reserve(replies);
+    rc = bbi_requests_reserve(replies);
     if (rc < 0) {
         return rc;
     }

@@ -41,11 +41,11 @@ bb_call(struct bb_topic *topic,
     struct bb_reply_info info;
     struct bb_msg msg;
     uint64_t id;
-    BBI_OPTS_COPY(o, opts);
     if (bbi_is_forked(topic->pub->fork_gen)) {
         return BB_EFORKED;
     }
-    int rc = open_caller(topic->pub);
+    int rc = bbi_request_opts_take(&o, opts);
+    rc = rc < 0 ? rc : open_caller(topic->pub);
     if (rc == 0) {
         struct bb_subscriber *caller = topic->pub->caller;
         (void)bb_release(caller);

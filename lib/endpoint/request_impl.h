@@ -16,6 +16,7 @@
 #define BUSBAR_LIB_ENDPOINT_REQUEST_IMPL_H
 
 #include "busbar/request.h"
+#include "lib/endpoint/opts.h"
 #include "lib/endpoint/publisher_impl.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include <string.h>
@@ -139,6 +140,9 @@ struct bbi_requests {
 
 /* request_wait.c */
 BB_MUST_USE int bbi_requests_reserve(struct bb_subscriber *sub); /* room for one more */
+/* bbi_request_opts_take - the caller's options, of whatever age. */
+BB_MUST_USE int bbi_request_opts_take(struct bb_request_opts *o,
+                                      const struct bb_request_opts *opts);
 void bbi_requests_add(struct bb_subscriber *sub, struct bbi_pending *p);
 struct bbi_pending *bbi_requests_find(const struct bb_subscriber *sub, uint64_t id);
 void bbi_requests_remove(struct bb_subscriber *sub, struct bbi_pending *p); /* no end is told */

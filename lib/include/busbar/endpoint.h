@@ -427,7 +427,7 @@ struct bb_subscriber_stats {
     uint64_t unreadable; /* rings put aside: corrupt, or of another layout */
     uint64_t wakes;      /* times we slept and were woken */
     uint64_t requests;   /* that have not ended */
-    uint64_t late;       /* replies that came after the end of their request; counted as filtered too */
+    uint64_t late; /* replies that came after the end of their request; counted as filtered too */
 };
 BB_API void bb_subscriber_stats(const struct bb_subscriber *sub, struct bb_subscriber_stats *out);
 
