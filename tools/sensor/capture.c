@@ -379,6 +379,19 @@ end_file(struct sensor_capture *cap, struct sensor_fail *fail)
     return open_next(cap, fail) == 0 ? SENSOR_NEXT_FRAME : SENSOR_NEXT_FAILED;
 }
 
+/* A file may claim any time; one beyond what 64 bits of nanoseconds hold becomes the last that they hold. */
+static int64_t
+wall_ns_of(const struct pcap_pkthdr *header)
+{
+    int64_t wall_ns;
+    /* With nanosecond precision the "microseconds" are nanoseconds. */
+    if (__builtin_mul_overflow((int64_t)header->ts.tv_sec, INT64_C(1000000000), &wall_ns)
+        || __builtin_add_overflow(wall_ns, (int64_t)header->ts.tv_usec, &wall_ns)) {
+        return header->ts.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    }
+    return wall_ns;
+}
+
 enum sensor_next
 sensor_capture_next(struct sensor_capture *cap, struct sensor_frame *out, struct sensor_fail *fail)
 {
@@ -404,8 +417,7 @@ sensor_capture_next(struct sensor_capture *cap, struct sensor_frame *out, struct
     }
     out->data = data;
     out->bytes = header->caplen;
-    /* With nanosecond precision the "microseconds" are nanoseconds. */
-    out->wall_ns = (int64_t)header->ts.tv_sec * INT64_C(1000000000) + header->ts.tv_usec;
+    out->wall_ns = wall_ns_of(header);
     out->link = cap->link;
     return SENSOR_NEXT_FRAME;
 }
