@@ -72,6 +72,14 @@ poke(struct hostile *h, struct fuzz_in *in)
     memcpy(h->base + at, bytes, got);
 }
 
+/* Within the text of all topics, and with no bytes that are not. */
+static void
+use_topic(const struct bbi_ring_map *map, const char *topic, uint32_t bytes)
+{
+    FUZZ_CHECK(topic >= map->text && topic + bytes <= map->text + map->text_bytes);
+    fuzz_touch(topic, bytes);
+}
+
 /* As a subscriber does when it hears of a tag for the first time; every third topic is unwanted. */
 static bool
 learn(struct hostile *h, uint32_t upto)
@@ -83,7 +91,7 @@ learn(struct hostile *h, uint32_t upto)
         if (bbi_reader_topic(&r->map, r->tag_count, &topic, &bytes) < 0) {
             return false;
         }
-        fuzz_touch(topic, bytes);
+        use_topic(&r->map, topic, bytes);
         r->tags[r->tag_count] = (struct bbi_tag){.is_wanted = r->tag_count % 3 != 2};
         r->tag_count++;
     }
@@ -147,7 +155,7 @@ step(struct hostile *h, uint32_t what, uint32_t argument)
         break;
     case 3:
         if (bbi_reader_topic(&h->r.map, argument, &topic, &bytes) == 0) {
-            fuzz_touch(topic, bytes);
+            use_topic(&h->r.map, topic, bytes);
         }
         break;
     case 4:

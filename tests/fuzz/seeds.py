@@ -82,6 +82,8 @@ def native_values():
         native_message(5, native_container(VECTOR, native_message(3, write)))))
     yield "count-too-large", head(24, VECTOR) + struct.pack("<II", 2 ** 32 - 1, 0) + head(8, NONE)
     yield "overlap", head(32, VECTOR) + struct.pack("<II", 1, 0) + head(32, VECTOR) + bytes(8)
+    # Its last string has no padding, and another element is said to follow.
+    yield "unaligned", head(27, VECTOR) + struct.pack("<II", 2, 0) + head(11, STRING) + b"abc"
     deep = b""
     for _ in range(300):
         deep = native_container(VECTOR, deep) if deep else native_container(VECTOR)
@@ -182,6 +184,8 @@ def seeds_json():
     for _ in range(5):
         deep = typed(b"vector", b"[" + deep + b"]")
     yield "deep-5", deep
+    yield "none-deep", typed(b"none", b"[" * 5000 + b"]" * 5000)
+    yield "real-17", typed(b"real", b"0.10000000000000001234")
     yield "deep-cut", b'{"@data-type":"vector","data":[' * 300
 
 
@@ -190,7 +194,7 @@ def seeds_text():
         b"nil", b"T", b"5", b"-5", b"+5", b"2.5", b"1e300", b"-inf", b"nan", b"10.0.0.1", b"2001:db8::1",
         b"10.0.0.0/8", b"::/0", b"80/tcp", b"1/?", b"300ms", b"-2h", b"5d", b"plain words", b"\xff\x00\x01",
         b"{1, 2}", b"{a -> 1, b -> (x)}", b"(1, 2, (nil))", b"{}", b"()", b"2026-01-02T03:04:05.678Z",
-        b"{1, 1}", b"(1, 2", b"(" * 300, b"A::B", typed(b"count", b"7"),
+        b"18446744073709551616", b"-9223372036854775809", b"-007", b"200000000000d", b"{1, 1}", b"(1, 2", b"(" * 300, b"A::B", typed(b"count", b"7"),
     ]
     for i, text in enumerate(texts):
         yield "any-%02d" % i, b"\xff" + text
@@ -236,6 +240,11 @@ def seeds_dictionary():
     far = poke(page + 0x80, struct.pack("<QQ", 2 ** 63 + 7, 2 ** 40))
     every = b"".join(bytes([what, argument]) for what in range(1, 11) for argument in (0, 1, 3, 200))
     yield "fresh", every
+    # The first message is found overwritten; what was lost is settled by counters that say 65.
+    lapped = poke(0x3000, struct.pack("<QQII", 128, 0, 32, 0) + bytes(8)) + poke(
+        page + 0x80, struct.pack("<QQ", 129, 64)) + poke(page + 0x228, struct.pack("<Q", 65))
+    yield "settled", lapped + bytes([10, 1, 5, 0, 5, 1]) + every
+    yield "topic-too-long", topics + poke(0x2000, struct.pack("<QQIIQ", 0, 0, 200, 100, 0)) + bytes([3, 0, 8, 1])
     yield "topics", topics + tail + every
     yield "far-tail", far + every
     yield "many-topics", poke(page + 0x180, b"\xff" * 8) + every

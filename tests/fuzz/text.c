@@ -4,7 +4,7 @@
  *
  * Input      u8 type (15 and up: any), then the text.
  * Oracle     a value of the wanted type; one that is no container is written and read again as the same, a real
- *            at least as the same text.
+ *            at least as the same text; a whole number has the digits of its text, a span its sign.
  */
 #include "tests/fuzz/decoded.h"
 
@@ -45,6 +45,39 @@ check_again(const struct bb_value *v, int type)
     fuzz_decoded_free(&w);
 }
 
+/* The digits that count, without sign and zeros in front. */
+static const char *
+digits_of(const char *text, size_t *bytes)
+{
+    while (*bytes > 1 && (*text == '+' || *text == '-' || *text == '0')) {
+        text++;
+        (*bytes)--;
+    }
+    return text;
+}
+
+/* Held against the text itself, which a decoder that wraps around would not notice. */
+static void
+check_number(const struct bb_value *v, int type, const char *text, size_t bytes)
+{
+    int64_t span_ns;
+    if (bytes == 0 || *text == '{') {
+        return; /* JSON */
+    }
+    if (type == BB_COUNT || type == BB_INTEGER) {
+        size_t own_bytes;
+        char *own = text_of(v, &own_bytes);
+        bool is_same_sign = (own[0] == '-') == (text[0] == '-');
+        const char *wanted = digits_of(text, &bytes);
+        const char *got = digits_of(own, &own_bytes);
+        FUZZ_CHECK(own_bytes == bytes && memcmp(got, wanted, bytes) == 0);
+        FUZZ_CHECK(is_same_sign || (bytes == 1 && *wanted == '0'));
+        free(own);
+    } else if (bb_get_timespan(v, &span_ns) == 0) {
+        FUZZ_CHECK(*text == '-' ? span_ns <= 0 : span_ns >= 0);
+    }
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
@@ -58,6 +91,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     int type = bb_value_type(&v);
     FUZZ_CHECK(wanted_type == BB_TYPE_ANY || wanted_type == type);
     if (type != BB_SET && type != BB_TABLE && type != BB_VECTOR) {
+        check_number(&v, type, (const char *)in.p, in.left);
         check_again(&v, type);
     }
     fuzz_decoded_free(&v);

@@ -73,20 +73,23 @@ read_bytes(const struct bb_value *v)
     }
 }
 
+/* A value never begins before or ends behind the container that it was taken from. */
 static void
 visit_all(const struct bb_value *v)
 {
     struct bb_iter levels[BB_VALUE_DEPTH + 1];
+    const unsigned char *ends[BB_VALUE_DEPTH + 1];
     uint32_t depth = 0;
     struct bb_value at = *v;
     int rc = 0;
     for (;;) {
         if (rc == 0) {
+            FUZZ_CHECK(depth == 0 || at.p + at.bytes <= ends[depth - 1]);
             patch();
             read_numbers(&at);
             read_bytes(&at);
             if (depth <= BB_VALUE_DEPTH && bb_iter_open(&levels[depth], &at) >= 0) {
-                depth++;
+                ends[depth++] = at.p + at.bytes;
             }
         } else {
             depth--;
@@ -314,6 +317,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (bb_value_open(&v, bytes_of, byte_count) == 0) {
         visit_all(&v);
         bool are_good = check_value(&v);
+        check_pair(&v, &v, are_good);
         if (bb_value_open(&next, v.p + v.bytes, byte_count - v.bytes) == 0) {
             check_pair(&v, &next, bb_value_check(&next) == 0 && are_good);
         }
