@@ -16,7 +16,7 @@ enum {
     SKIP_DEPTH =
         1024,        /* arrays and objects in what is skipped; a container of JSON v1 has up to 3 */
     SKIP_TIMES = 32, /* so often each byte may be skipped on average */
-    SKIP_FREE_BYTES = 4096 * 1024, /* and so many in any case */
+    SKIP_FREE_BYTES = 16 << 20, /* and so many in any case */
 };
 
 void

@@ -72,8 +72,8 @@ BB_MUST_USE BB_API int bb_type_parse(const char *name);
  * order, the data of a none whatever it is, times with a zone or without (UTC), spans in ns us ms s min h d,
  * bare and quoted inf and nan, \v, bytes that are not UTF-8.  More liberal than Broker: a real may be a whole
  * number.  Stricter: a control character in a string is refused, and \uXXXX has to be a character or a byte.
- * When members that come in the other order nest more than 32 deep in a text of more than 4 MiB, it may be
- * refused, as it would have to be read too often.
+ * A text in which more than 32 values nest whose members come in the other order is refused when reading those
+ * twice would come to more than 32 times the text and 16 MiB.
  */
 BB_API void
 bb_put_json(struct bb_builder *b, const char *json, size_t bytes, struct bb_codec_error *error);
