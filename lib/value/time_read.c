@@ -41,8 +41,7 @@ static int64_t
 days_of(int64_t year, int64_t month, int64_t day)
 {
     int64_t march_year = year - (month <= 2);
-    int64_t era = march_year / 400; /* years have four digits here, so none is below 0 but -1 */
-    era -= march_year < 0;
+    int64_t era = march_year / 400; /* -1 is rounded wrongly, and is refused with all before 1677 */
     int64_t year_of_era = march_year - era * 400;
     int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year

@@ -44,10 +44,10 @@ hex_write(const unsigned char *p, size_t bytes, char *out)
 
 /* One row of $BB_DATA/broker/vectors.tsv. */
 struct vector_row {
-    char *name;
-    char *hex;
-    char *json;
-    char *text;
+    const char *name;
+    const char *hex;
+    const char *json;
+    const char *text;
 };
 
 /* The file, or NULL where the data is not. */
