@@ -109,8 +109,7 @@ bbi_out_real_exact(struct bbi_out *out, double v)
     int bytes = 0;
     for (int digits = 15; digits <= 17; digits++) {
         bytes = snprintf(text, sizeof(text), "%.*g", digits, v);
-        double back = strtod(text, NULL);
-        if (memcmp(&back, &v, sizeof(v)) == 0) {
+        if (strtod(text, NULL) == v) {
             break;
         }
     }

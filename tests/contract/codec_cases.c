@@ -239,7 +239,8 @@ Test(codec_cases, case_41_a_string_of_1_mib)
 Test(codec_cases, case_42_infinities_nan_and_minus_zero_keep_sign_and_kind)
 {
     static const char *const data[] = {"inf", "-inf", "\"inf\"", "\"-inf\"", "-0.0"};
-    static const double wanted[] = {INFINITY, -INFINITY, INFINITY, -INFINITY, -0.0};
+    static const double wanted[] = {__builtin_inf(), -__builtin_inf(), __builtin_inf(),
+                                    -__builtin_inf(), -0.0};
     char json[64];
     double v;
     for (size_t i = 0; i < 5; i++) {

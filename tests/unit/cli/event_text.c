@@ -21,7 +21,7 @@ build(struct built *out, const char *text)
     struct bb_codec_error error = {0};
     struct bb_builder b;
     bb_build_init(&b, out->bytes, sizeof(out->bytes));
-    cr_assert_eq(cli_event_put(&b, text, &error), 0, "%s: %s", text, &error);
+    cr_assert_eq(cli_event_put(&b, text, &error), 0, "%s: %s", text, error.sentence);
     int64_t n = bb_build_end(&b);
     cr_assert_gt(n, 0, "%s", text);
     out->count = (size_t)n;
