@@ -3,14 +3,18 @@
  * tests/acceptance/instructions_probe.c - messages go from a publisher to a subscriber of another endpoint
  * of this process; instructions.sh counts what publish_batches() and poll_batches() execute.
  *
- * Usage: instructions_probe loan|stopped|copy|skip MESSAGES (a multiple of 1,024)
+ * Usage: instructions_probe loan|stopped|copy|skip|KIND MESSAGES (a multiple of 1,024)
  *   loan   bb_loan, bb_commit; the subscriber gets views
  *   stopped  the same; a second, lossy subscriber wants the topic and never polls
  *   copy   bb_publish; the subscriber gets copies
  *   skip   bb_publish of a topic that the subscriber does not want
- * 64 bytes, reliable, eight at a time on both sides; a ring's worth never lies unread.  The payload is
- * neither built nor looked at here: what is counted is the library, and the loops of this file.
+ *   KIND   a loan, written in full, got as view and read in full (instructions_event.h):
+ *            port-event, port-raw      104 bytes: an event with an address, a count and a port, or just bytes
+ *            string-event, string-raw  120 bytes: an event with an address, a count and a string of 15
+ * Else 64 bytes, neither built nor looked at: what is counted is the library, and the loops of this file.
+ * Reliable, eight at a time on both sides; a ring's worth never lies unread.
  */
+#include "instructions_event.h"
 #include <busbar/busbar.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +32,22 @@ struct bus {
 /* Callgrind reports these by name. */
 int publish_batches(struct bus *bus, int with_loan);
 long poll_batches(struct bus *bus);
+int publish_port_event(struct bus *bus);
+int publish_port_raw(struct bus *bus);
+int publish_string_event(struct bus *bus);
+int publish_string_raw(struct bus *bus);
+long poll_port_event(struct bus *bus);
+long poll_port_raw(struct bus *bus);
+long poll_string_event(struct bus *bus);
+long poll_string_raw(struct bus *bus);
 
 static unsigned char payload[BYTES];
+
+/* What goes into the events, and what both sides saw; not static, so that nothing of it is known here. */
+struct sighting sighting = {
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 9}, 3, 443, "www.example.org", 15};
+unsigned char image[EVENT_STRING_BYTES] = {1, 2, 3};
+uint64_t seen;
 
 static uint32_t
 attr_of(int i)
@@ -63,6 +81,89 @@ poll_batches(struct bus *bus)
         total += n;
     }
     return n < 0 ? n : total;
+}
+
+/* The loops are the same for each kind; what writes and reads one message is folded into them. */
+static inline __attribute__((always_inline)) int
+publish_kind(struct bus *bus, size_t bytes, int is_event, int with_string)
+{
+    int64_t rc = 0;
+    for (int i = 0; i < CHUNK && rc >= 0; i++) {
+        void *loan;
+        rc = bb_loan(bus->topic, bytes, &loan);
+        if (rc < 0) {
+            break;
+        }
+        if (is_event) {
+            rc = build_event(loan, bytes, &sighting, with_string);
+        } else {
+            write_raw(loan, image, bytes);
+            rc = (int64_t)bytes;
+        }
+        rc = rc < 0 ? rc : bb_commit(bus->topic, (size_t)rc, attr_of(i));
+    }
+    return (int)rc;
+}
+
+static inline __attribute__((always_inline)) long
+poll_kind(struct bus *bus, size_t bytes, int is_event, int with_string)
+{
+    struct bb_msg msgs[BATCH];
+    long total = 0;
+    int n;
+    while ((n = bb_poll(bus->sub, msgs, BATCH, 0)) > 0) {
+        for (int i = 0; i < n; i++) {
+            int rc = 0;
+            if (is_event) {
+                rc = read_event(msgs[i].data, msgs[i].bytes, with_string, &seen);
+            } else if (msgs[i].bytes == bytes) {
+                seen += read_raw(msgs[i].data, bytes);
+            } else {
+                rc = BB_ECORRUPT;
+            }
+            if (rc < 0) {
+                return rc;
+            }
+        }
+        total += n;
+    }
+    return n < 0 ? n : total;
+}
+
+#define KIND(name, bytes, is_event, with_string)                                                   \
+    __attribute__((noinline)) int publish_##name(struct bus *bus)                                  \
+    {                                                                                              \
+        return publish_kind(bus, bytes, is_event, with_string);                                    \
+    }                                                                                              \
+    __attribute__((noinline)) long poll_##name(struct bus *bus)                                    \
+    {                                                                                              \
+        return poll_kind(bus, bytes, is_event, with_string);                                       \
+    }
+KIND(port_event, EVENT_PORT_BYTES, 1, 0)
+KIND(port_raw, EVENT_PORT_BYTES, 0, 0)
+KIND(string_event, EVENT_STRING_BYTES, 1, 1)
+KIND(string_raw, EVENT_STRING_BYTES, 0, 1)
+
+static const struct kind {
+    const char *mode;
+    int (*publish)(struct bus *bus);
+    long (*poll)(struct bus *bus);
+} kinds[] = {
+    {"port-event", publish_port_event, poll_port_event},
+    {"port-raw", publish_port_raw, poll_port_raw},
+    {"string-event", publish_string_event, poll_string_event},
+    {"string-raw", publish_string_raw, poll_string_raw},
+};
+
+static const struct kind *
+kind_of(const char *mode)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(mode, kinds[i].mode) == 0) {
+            return &kinds[i];
+        }
+    }
+    return NULL;
 }
 
 static int
@@ -130,9 +231,10 @@ main(int argc, char **argv)
     if (rc < 0) {
         return fail("cannot attach", rc);
     }
+    const struct kind *kind = kind_of(argv[1]);
     for (; sent < count; sent += CHUNK) {
-        rc = publish_batches(&bus, with_loan);
-        long n = rc < 0 ? rc : poll_batches(&bus);
+        rc = kind != NULL ? kind->publish(&bus) : publish_batches(&bus, with_loan);
+        long n = rc < 0 ? rc : kind != NULL ? kind->poll(&bus) : poll_batches(&bus);
         if (n < 0) {
             return fail("a message did not go", (int)n);
         }

@@ -518,11 +518,42 @@ Test(value_inline, every_window_of_an_event, .timeout = 60)
     }
 }
 
+/* A head at off, if there is room. */
+static void
+put_head(unsigned char *p, size_t bytes, size_t off, uint64_t head)
+{
+    if (off <= bytes && bytes - off >= sizeof(head)) {
+        memcpy(p + off, &head, sizeof(head));
+    }
+}
+
+/* Lengths that are no multiple of 8, and that end within the padding or the head of what follows. */
+Test(value_inline, every_length_that_an_event_may_claim, .timeout = 60)
+{
+    enum { MOST = 72 };
+    uint32_t good = 0;
+    for (uint32_t whole = 0; whole <= MOST; whole++) {
+        for (uint32_t name = 0; name <= MOST; name++) {
+            for (uint32_t args = 0; args <= MOST - 24; args++) {
+                size_t args_off = 16 + ((name + (size_t)7) & ~(size_t)7);
+                unsigned char *exact = calloc(1, whole + (whole == 0));
+                put_head(exact, whole, 0, whole | (uint64_t)BB_VECTOR << 32);
+                put_head(exact, whole, 8, 2);
+                put_head(exact, whole, 16, name | (uint64_t)BB_STRING << 32);
+                put_head(exact, whole, args_off, args | (uint64_t)BB_VECTOR << 32);
+                good += compare_event(exact, whole);
+                free(exact);
+            }
+        }
+    }
+    cr_assert_gt(good, 100);
+}
+
 Test(value_inline, steps_go_on_after_another_type, .timeout = 20)
 {
     unsigned char buf[256];
     struct bb_builder b;
-    struct bb_event ev;
+    struct bb_event ev = {.name = NULL};
     struct bb_iter it;
     struct bb_value v;
     uint64_t count = 7;
@@ -557,7 +588,7 @@ Test(value_inline, an_event_that_changes_is_refused, .timeout = 20)
 {
     unsigned char *buf = malloc(104);
     struct bb_builder b;
-    struct bb_event ev;
+    struct bb_event ev = {.name = NULL};
     struct bb_iter it;
     uint64_t count;
     const char *s;
