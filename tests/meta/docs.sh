@@ -37,9 +37,7 @@ check_program()
 {
     local temp line said expected
     temp=$(mktemp -d "${TMPDIR:-/tmp}/busbar-docs.XXXXXX") || exit 1
-    awk '/^```c$/ { code = 1; text = ""; start = FNR; next }
-        /^```/ && code { code = 0; if (text ~ /main\(/) { print start > (dir "/line"); printf "%s", text > (dir "/program.c"); exit } }
-        code { text = text $0 "\n" }' dir="$temp" "$SOURCE/README.md"
+    awk -f "$(dirname "$0")/../support/first_program.awk" -v dir="$temp" "$SOURCE/README.md"
     if ! [ -s "$temp/program.c" ]; then
         wrong README.md:1 "has no C program"
     else
