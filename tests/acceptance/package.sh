@@ -17,7 +17,14 @@ lib=usr/lib/$(gcc -print-multiarch 2>/dev/null)
 version=$(sed -n 's/^project(busbar VERSION \([0-9.]*\).*/\1/p' "$source_dir/CMakeLists.txt")
 mkdir "$debs"
 
+prints_line() { grep -qxF -- "$1" "$out"; }
 installed() { dpkg-query -W -f '${Status}\n' "$1" 2>/dev/null | grep -q ' installed$'; }
+
+# The changelog knows the version that is built; tests/unit/lib/opts.c compares the header's.
+changelog_is_current()
+{
+    run 0 dpkg-parsechangelog -l "$source_dir/cmake/debian/changelog" -SVersion && prints_line "$version"
+}
 
 # ---- build -----------------------------------------------------------------------------------------
 
@@ -167,7 +174,6 @@ programs_are_hardened()
 # ---- programs against it ---------------------------------------------------------------------------
 
 readme_says() { sed -n 's,^.*prints `\([^`]*\)`.*,\1,p' "$source_dir/README.md" | head -n 1; }
-prints_line() { grep -qxF -- "$1" "$out"; }
 
 # The program of README hears what it says, and so does a subscriber from the packages.
 # shellcheck disable=SC2046 # the flags are words
@@ -283,6 +289,7 @@ for tool in dpkg-shlibdeps dpkg-gensymbols pkg-config; do
 done
 sums=$(sha256sum "$build_dir/tools/busbar" "$build_dir/lib/libbusbar.so.$version")
 
+check changelog_is_current changelog_is_current
 check builds_twice_the_same builds_twice_the_same
 [ "$failed" = 0 ] || finish
 if command -v lintian >/dev/null; then
