@@ -92,6 +92,9 @@ words_are_the_help()
     diff <(b help | sed -n 's/^  \([a-z][a-z ]*[a-z]\)  .*/\1/p' | sort) \
         <(sed -n 's/^verb\t\([^\t]*\)\t.*/\1/p' "$box/words" | sort) >"$out"
 }
+check the_program_prints_the_script run 0 "$busbar" completion bash
+check it_is_this_one cmp "$out" "$source_dir/tools/completion/busbar.bash"
+check no_script_for_others run 2 "$busbar" completion ksh
 b help --complete words >"$box/words"
 check words_are_what_help_lists words_are_the_help
 check every_verb_is_offered every_verb_is_offered
@@ -113,6 +116,7 @@ check nothing_after_the_last_operand gives 'busbar pub topic data ' ''
 check verbs_of_help gives 'busbar help vers' version
 check verbs_of_help_with_a_noun gives 'busbar help topic d' delay
 check no_options_after_two_dashes gives 'busbar pub -- --wa' ''
+check shells gives "busbar completion " bash
 check directories gives "busbar --dir $box/bus" "$box/buses"
 
 # ---- without a bus ----------------------------------------------------------------------------------

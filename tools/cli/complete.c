@@ -20,8 +20,8 @@ enum { NAME_BYTES = 64 };
 static const struct {
     const char *operand, *values;
 } operands[] = {
-    {"TOPIC", "@topics"}, {"PREFIX", "@topics"}, {"T", "@topics"},
-    {"NAME", "@nodes"},   {"NODE", "@nodes"},    {"VERB", "@verbs"},
+    {"TOPIC", "@topics"}, {"PREFIX", "@topics"}, {"T", "@topics"},  {"NAME", "@nodes"},
+    {"NODE", "@nodes"},   {"VERB", "@verbs"},    {"SHELL", "bash"},
 };
 
 /* put_operand - `[PREFIX...]` as `@topics...`. */

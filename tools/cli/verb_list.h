@@ -25,6 +25,7 @@ extern const struct cli_verb cli_verb_value;
 extern const struct cli_verb cli_verb_gc;
 extern const struct cli_verb cli_verb_doctor;
 extern const struct cli_verb cli_verb_version;
+extern const struct cli_verb cli_verb_completion;
 extern const struct cli_verb cli_verb_help;
 
 #endif
