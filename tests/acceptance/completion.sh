@@ -117,6 +117,8 @@ check verbs_of_help gives 'busbar help vers' version
 check verbs_of_help_with_a_noun gives 'busbar help topic d' delay
 check no_options_after_two_dashes gives 'busbar pub -- --wa' ''
 check shells gives "busbar completion " bash
+check forms_of_a_value gives 'busbar value --to ' 'bin json native text'
+check types_of_a_value gives 'busbar pub --type ti' 'timespan timestamp'
 check directories gives "busbar --dir $box/bus" "$box/buses"
 
 # ---- without a bus ----------------------------------------------------------------------------------

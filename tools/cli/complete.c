@@ -7,6 +7,7 @@
 #include "tools/cli/attach.h"
 #include "tools/cli/listing.h"
 #include "tools/cli/report.h"
+#include <busbar/codec.h>
 #include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -42,30 +43,65 @@ put_operand(FILE *out, const char *word, size_t bytes)
     fprintf(out, " %.*s%s", (int)end, word, more);
 }
 
+/* skip_option - behind `[--from FORM]`, when that is where the usage stands. */
+static const char *
+skip_option(const char *usage)
+{
+    int is_option = strncmp(usage, "[-", 2) == 0 || strncmp(usage, "[OPTION]", 8) == 0;
+    const char *end = is_option ? strchr(usage, ']') : NULL;
+    return end != NULL ? end + strcspn(end, " ") : usage;
+}
+
 /* put_operands - the words of a usage in capitals, without its options. */
 static void
 put_operands(FILE *out, const char *usage)
 {
     while (*usage != '\0') {
-        size_t bytes = strcspn(usage, " ");
-        size_t skip = strspn(usage, "[");
-        int is_options = strncmp(usage, "[OPTION]", 8) == 0;
-        if (skip < bytes && !is_options && isupper((unsigned char)usage[skip])) {
-            put_operand(out, usage + skip, bytes - skip);
+        const char *word = usage = skip_option(usage);
+        size_t bytes = strcspn(word, " ");
+        size_t skip = strspn(word, "[");
+        if (skip < bytes && isupper((unsigned char)word[skip])) {
+            put_operand(out, word + skip, bytes - skip);
         }
         usage += bytes;
         usage += strspn(usage, " ");
     }
 }
 
+/* put_values - the words that a value may be, those of @types by their names; `-` for the user's own. */
+static void
+put_values(FILE *out, const char *values)
+{
+    const char *name;
+    if (values == NULL || strcmp(values, "@types") != 0) {
+        fputs(values != NULL ? values : "-", out);
+        return;
+    }
+    fputs("any", out);
+    for (int type = 0; (name = bb_type_name(type)) != NULL; type++) {
+        fprintf(out, " %s", name);
+    }
+}
+
+static void
+put_spelling(FILE *out, const char *owner, const char *dashes, const struct cli_option *o)
+{
+    if (dashes[1] == '-') {
+        fprintf(out, "option\t%s\t--%s", owner, o->name);
+    } else {
+        fprintf(out, "option\t%s\t-%c", owner, o->letter);
+    }
+    fprintf(out, "\t%s\t", o->arg != NULL ? o->arg : "-");
+    put_values(out, o->values);
+    fputc('\n', out);
+}
+
 static void
 put_option(FILE *out, const char *owner, const struct cli_option *o)
 {
-    const char *arg = o->arg != NULL ? o->arg : "-";
-    const char *values = o->values != NULL ? o->values : "-";
-    fprintf(out, "option\t%s\t--%s\t%s\t%s\n", owner, o->name, arg, values);
+    put_spelling(out, owner, "--", o);
     if (o->letter != 0) {
-        fprintf(out, "option\t%s\t-%c\t%s\t%s\n", owner, o->letter, arg, values);
+        put_spelling(out, owner, "-", o);
     }
 }
 

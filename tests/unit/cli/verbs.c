@@ -66,7 +66,8 @@ Test(cli_verbs, options_fit_their_struct_and_do_not_clash)
 static int
 is_value_list(const char *values)
 {
-    static const char *const lists[] = {"@buses", "@nodes", "@topics", "@dirs", "@groups"};
+    static const char *const lists[] = {"@buses", "@nodes",  "@topics",
+                                        "@dirs",  "@groups", "@types"};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (strcmp(values, lists[i]) == 0) {
             return 1;
@@ -112,6 +113,8 @@ Test(cli_complete, a_line_for_each_verb_and_each_spelling_of_an_option)
     cr_assert_not_null(strstr(text, "option\tsub\t--from\tWHERE\tnow oldest\n"));
     cr_assert_not_null(strstr(text, "option\tls\t--long\t-\t-\noption\tls\t-l\t-\t-\n"));
     cr_assert_not_null(strstr(text, "option\t-\t-b\tNAME\t@buses\n"));
+    cr_assert_not_null(strstr(text, "verb\tvalue\t\n"));
+    cr_assert_not_null(strstr(text, "option\tvalue\t--type\tTYPE\tany none boolean count "));
     cr_assert_null(strstr(text, "option\tpub\t--json"));
     free(text);
 }
