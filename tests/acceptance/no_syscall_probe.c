@@ -10,10 +10,14 @@
  *   lossy      a lossy subscriber that wants the topic spins
  *   reliable   the same, reliable; it keeps up, since we wait for headroom in user space
  *   asleep     a subscriber that wants the topic sleeps: at least the first message must wake it
- * In each, 64 bytes are published in every way there is, one and eight at a time.  A marker is a line
- * `begin WAY` or `end WAY` in one write() to stderr.
+ *   capture    what a capture thread does: for each message it asks whether the topic is wanted and how much
+ *              headroom there is, and builds an event in a loan; three periodic subscribers, one of them
+ *              reliable, one that looks only every 50 ms
+ *   capture-asleep   the same with a fourth one that sleeps until it is woken: the fault that must be seen
+ * In all but the last two, 64 bytes are published in every way there is, one and eight at a time.  A marker is
+ * a line `begin WAY` or `end WAY` in one write() to stderr.
  *
- * The subscriber is a process of its own, this program with `reader SITUATION`.  It is started by exec, so that
+ * Each subscriber is a process of its own, this program with `reader NAME`.  It is started by exec, so that
  * strace lets go of it (`-b execve`), before the ring is made: it counts from the ring's first message.  It
  * writes a byte to descriptor 3 when it is open, another when it got the topic `hello`; `end` ends it.
  */
@@ -32,6 +36,7 @@
 
 enum {
     BYTES = 64,
+    EVENT_BYTES = 256, /* enough for one */
     BATCH = 8,
     QUIET_MESSAGES = 200000, /* in each way; a multiple of BATCH */
     WAKING_MESSAGES = 800,
@@ -44,18 +49,48 @@ enum {
     LIFE_S = 60, /* of each process */
 };
 
-struct situation {
-    const char *name, *prefix; /* of the reader; NULL: there is none */
+struct reader {
+    const char *name, *prefix;
     uint32_t flags, wait;
+    int64_t period_ns;
+};
+
+static const struct reader READERS[] = {
+    {"unwanted", "other", 0, BB_WAIT_SLEEP, 0},
+    {"lossy", "test", 0, BB_WAIT_SPIN, 0},
+    {"reliable", "test", BB_SUBSCRIBER_RELIABLE, BB_WAIT_SPIN, 0},
+    {"asleep", "test", 0, BB_WAIT_SLEEP, 0},
+    {"periodic", "test", 0, BB_WAIT_PERIODIC, 0},
+    {"periodic-reliable", "test", BB_SUBSCRIBER_RELIABLE, BB_WAIT_PERIODIC, 0},
+    {"periodic-seldom", "test", 0, BB_WAIT_PERIODIC, 50000000},
+};
+
+enum { MOST_READERS = 4 };
+
+struct situation {
+    const char *name;
+    const char *readers[MOST_READERS]; /* NULL after the last */
     int messages;
+    int is_capture; /* published as a capture thread does */
 };
 
 static const struct situation SITUATIONS[] = {
-    {"nobody", NULL, 0, 0, QUIET_MESSAGES},
-    {"unwanted", "other", 0, BB_WAIT_SLEEP, QUIET_MESSAGES},
-    {"lossy", "test", 0, BB_WAIT_SPIN, QUIET_MESSAGES},
-    {"reliable", "test", BB_SUBSCRIBER_RELIABLE, BB_WAIT_SPIN, QUIET_MESSAGES},
-    {"asleep", "test", 0, BB_WAIT_SLEEP, WAKING_MESSAGES},
+    {"nobody", {NULL}, QUIET_MESSAGES, 0},
+    {"unwanted", {"unwanted"}, QUIET_MESSAGES, 0},
+    {"lossy", {"lossy"}, QUIET_MESSAGES, 0},
+    {"reliable", {"reliable"}, QUIET_MESSAGES, 0},
+    {"asleep", {"asleep"}, WAKING_MESSAGES, 0},
+    {"capture", {"periodic", "periodic-reliable", "periodic-seldom"}, QUIET_MESSAGES, 1},
+    {"capture-asleep",
+     {"periodic", "periodic-reliable", "periodic-seldom", "asleep"},
+     QUIET_MESSAGES,
+     1},
+};
+
+struct running {
+    const struct reader *how;
+    pid_t pid;
+    int fd; /* what it says */
 };
 
 struct bus {
@@ -63,8 +98,8 @@ struct bus {
     struct bb_endpoint *ep;
     struct bb_publisher *pub;
     struct bb_topic *topic, *hello, *end;
-    pid_t reader;  /* 0: none */
-    int reader_fd; /* what it says */
+    struct running readers[MOST_READERS];
+    int reader_count;
 };
 
 extern char **environ;
@@ -83,6 +118,17 @@ find_situation(const char *name)
     for (size_t i = 0; i < sizeof(SITUATIONS) / sizeof(SITUATIONS[0]); i++) {
         if (strcmp(SITUATIONS[i].name, name) == 0) {
             return &SITUATIONS[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct reader *
+find_reader(const char *name)
+{
+    for (size_t i = 0; i < sizeof(READERS) / sizeof(READERS[0]); i++) {
+        if (strcmp(READERS[i].name, name) == 0) {
+            return &READERS[i];
         }
     }
     return NULL;
@@ -107,13 +153,14 @@ mark(const char *what, const char *way)
 /* ---- the reader ---- */
 
 static int
-open_reader(const struct situation *how, struct bb_endpoint **ep, struct bb_subscriber **sub)
+open_reader(const struct reader *how, struct bb_endpoint **ep, struct bb_subscriber **sub)
 {
-    const struct bb_endpoint_opts eo = {.size = sizeof(eo), .name = "reader"};
+    const struct bb_endpoint_opts eo = {.size = sizeof(eo), .name = how->name};
     const char *prefixes[] = {"hello", "end", how->prefix};
     const struct bb_subscriber_opts so = {.size = sizeof(so),
                                           .flags = how->flags,
                                           .wait = how->wait,
+                                          .period_ns = how->period_ns,
                                           .prefixes = prefixes,
                                           .prefix_count = 3};
     int rc = bb_endpoint_open(ep, &eo);
@@ -150,7 +197,7 @@ read_all(struct bb_subscriber *sub, uint64_t *total)
 
 /* It was the reader that the situation speaks of. */
 static int
-is_as_said(const struct situation *how, const struct bb_subscriber_stats *s, uint64_t total)
+is_as_said(const struct reader *how, const struct bb_subscriber_stats *s, uint64_t total)
 {
     if (s->messages != total) {
         return 0;
@@ -158,14 +205,14 @@ is_as_said(const struct situation *how, const struct bb_subscriber_stats *s, uin
     if (strcmp(how->name, "unwanted") == 0) {
         return s->delivered == 2;
     }
-    if (strcmp(how->name, "reliable") == 0) {
+    if ((how->flags & BB_SUBSCRIBER_RELIABLE) != 0) {
         return s->delivered == total && s->lost == 0 && s->evicted == 0;
     }
     return s->delivered > 2 && s->filtered == 0;
 }
 
 static int
-be_reader(const struct situation *how)
+be_reader(const struct reader *how)
 {
     struct bb_endpoint *ep = NULL;
     struct bb_subscriber *sub = NULL;
@@ -196,9 +243,10 @@ be_reader(const struct situation *how)
 }
 
 static int
-start_reader(struct bus *bus)
+start_reader(struct bus *bus, const char *name)
 {
-    char *argv[] = {"no_syscall_probe", "reader", (char *)(uintptr_t)bus->how->name, NULL};
+    char *argv[] = {"no_syscall_probe", "reader", (char *)(uintptr_t)name, NULL};
+    struct running *r = &bus->readers[bus->reader_count];
     posix_spawn_file_actions_t actions;
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) != 0) {
@@ -209,19 +257,36 @@ start_reader(struct bus *bus)
     (void)close(fds[1]);
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, out, READER_FD);
-    int rc = posix_spawn(&bus->reader, "/proc/self/exe", &actions, NULL, argv, environ);
+    int rc = posix_spawn(&r->pid, "/proc/self/exe", &actions, NULL, argv, environ);
     (void)posix_spawn_file_actions_destroy(&actions);
     (void)close(out);
-    bus->reader_fd = fds[0];
+    r->fd = fds[0];
+    r->how = find_reader(name);
+    bus->reader_count += rc == 0;
     return -rc;
 }
 
-/* The next byte that the reader says; it dies after LIFE_S at the latest. */
 static int
-hear_reader(const struct bus *bus)
+start_readers(struct bus *bus)
+{
+    int rc = 0;
+    for (int i = 0; i < MOST_READERS && bus->how->readers[i] != NULL && rc == 0; i++) {
+        rc = start_reader(bus, bus->how->readers[i]);
+    }
+    return rc;
+}
+
+/* The next byte that each reader says; it dies after LIFE_S at the latest. */
+static int
+hear_readers(const struct bus *bus)
 {
     char c;
-    return bus->reader == 0 || read(bus->reader_fd, &c, 1) == 1 ? 0 : BB_EPEERGONE;
+    for (int i = 0; i < bus->reader_count; i++) {
+        if (read(bus->readers[i].fd, &c, 1) != 1) {
+            return BB_EPEERGONE;
+        }
+    }
+    return 0;
 }
 
 static int
@@ -239,19 +304,29 @@ is_sleeping(pid_t pid)
 
 /* Until a reader that sleeps when it has nothing to do is seen asleep three times in a row. */
 static int
-await_sleep(const struct bus *bus)
+await_sleep_of(const struct running *r)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     double deadline = now_s() + WAIT_S;
     int seen = 0;
-    while (bus->reader != 0 && bus->how->wait == BB_WAIT_SLEEP && seen < 3) {
+    while (r->how->wait == BB_WAIT_SLEEP && seen < 3) {
         (void)nanosleep(&pause, NULL);
-        seen = is_sleeping(bus->reader) ? seen + 1 : 0;
+        seen = is_sleeping(r->pid) ? seen + 1 : 0;
         if (now_s() > deadline) {
             return BB_ETIMEDOUT;
         }
     }
     return 0;
+}
+
+static int
+await_sleep(const struct bus *bus)
+{
+    int rc = 0;
+    for (int i = 0; i < bus->reader_count && rc == 0; i++) {
+        rc = await_sleep_of(&bus->readers[i]);
+    }
+    return rc;
 }
 
 /* ---- the ways to publish: one batch each ---- */
@@ -314,6 +389,65 @@ publish_batch(const struct bus *bus, int batch)
     return n == batch ? 0 : n < 0 ? (int)n : BB_EAGAIN;
 }
 
+/* ---- what a capture thread does ---- */
+
+/* An event in place: who talks to whom, and how much. */
+static int64_t
+build_event(void *loan, uint64_t number)
+{
+    static const uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, 10, 1, 2, 3};
+    struct bb_builder b;
+    bb_build_init(&b, loan, EVENT_BYTES);
+    bb_event_begin(&b, "conn", 4);
+    bb_put_address(&b, ip);
+    bb_put_port(&b, 443, BB_PROTO_TCP);
+    bb_put_count(&b, number);
+    bb_event_end(&b);
+    return bb_build_end(&b);
+}
+
+/* 1: published; 0: shed, since a reliable reader is behind. */
+static int
+capture_one(const struct bus *bus, uint64_t number, uint32_t more)
+{
+    void *loan;
+    if (!bb_topic_wanted(bus->topic)) {
+        return BB_EPEERGONE; /* somebody wants it */
+    }
+    if (bb_headroom(bus->pub) < PACE_BYTES || bb_headroom_messages(bus->pub) < DEPTH / 4) {
+        return 0;
+    }
+    int rc = bb_loan(bus->topic, EVENT_BYTES, &loan);
+    if (rc < 0) {
+        return rc;
+    }
+    int64_t bytes = build_event(loan, number);
+    if (bytes < 0) {
+        bb_abort(bus->pub);
+        return (int)bytes;
+    }
+    rc = bb_commit(bus->topic, (size_t)bytes, (uint32_t)BB_EVENT | more);
+    return rc < 0 ? rc : 1;
+}
+
+static int
+capture(const struct bus *bus, int batch)
+{
+    static uint64_t number;
+    double deadline = now_s() + WAIT_S;
+    for (int sent = 0; sent < batch;) {
+        int rc = capture_one(bus, ++number, sent + 1 < batch ? (uint32_t)BB_MORE : 0);
+        if (rc < 0 || (rc == 0 && now_s() > deadline)) {
+            return rc < 0 ? rc : BB_ETIMEDOUT;
+        }
+        if (rc == 0) { /* what it has must not wait for the next that goes */
+            (void)bb_flush(bus->pub);
+        }
+        sent += rc;
+    }
+    return 0;
+}
+
 struct way {
     const char *name;
     int (*publish)(const struct bus *bus, int batch);
@@ -329,13 +463,24 @@ static const struct way WAYS[] = {
     {"bb_publish-8", publish_copy, BATCH},
     {"bb_publish_batch-8", publish_batch, BATCH},
 };
-enum { WAY_COUNT = (int)(sizeof(WAYS) / sizeof(WAYS[0])) };
+static const struct way CAPTURE_WAYS[] = {
+    {"capture-1", capture, 1},
+    {"capture-8", capture, BATCH},
+};
+
+static const struct way *
+ways_of(const struct situation *how, int *count)
+{
+    *count = (int)(how->is_capture ? sizeof(CAPTURE_WAYS) / sizeof(CAPTURE_WAYS[0])
+                                   : sizeof(WAYS) / sizeof(WAYS[0]));
+    return how->is_capture ? CAPTURE_WAYS : WAYS;
+}
 
 /* Lets a reliable reader keep up, without a system call of our own. */
 static int
 pace(const struct bus *bus)
 {
-    if ((bus->how->flags & BB_SUBSCRIBER_RELIABLE) == 0 || bb_headroom(bus->pub) >= PACE_BYTES) {
+    if (bb_headroom(bus->pub) >= PACE_BYTES) {
         return 0;
     }
     double deadline = now_s() + WAIT_S;
@@ -361,15 +506,16 @@ publish(const struct bus *bus, const struct way *way, int messages)
 static int
 publish_in_all_ways(const struct bus *bus)
 {
-    int rc = 0;
-    for (int w = 0; w < WAY_COUNT && rc == 0; w++) {
+    int rc = 0, count;
+    const struct way *way = ways_of(bus->how, &count);
+    for (int w = 0; w < count && rc == 0; w++, way++) {
         rc = await_sleep(bus);
         if (rc < 0) {
             break;
         }
-        mark("begin", WAYS[w].name);
-        rc = publish(bus, &WAYS[w], bus->how->messages);
-        mark("end", WAYS[w].name);
+        mark("begin", way->name);
+        rc = publish(bus, way, bus->how->messages);
+        mark("end", way->name);
     }
     return rc;
 }
@@ -379,7 +525,8 @@ publish_in_all_ways(const struct bus *bus)
 static int
 open_bus(struct bus *bus)
 {
-    const struct bb_endpoint_opts eo = {.size = sizeof(eo), .name = "writer"};
+    const struct bb_endpoint_opts eo = {
+        .size = sizeof(eo), .name = "writer", .flags = BB_ATTACH_CAPTURE};
     const struct bb_publisher_opts po = {
         .size = sizeof(po), .policy = BB_POLICY_FAIL, .depth = DEPTH, .bytes = RING_BYTES};
     int rc = bb_endpoint_open(&bus->ep, &eo);
@@ -394,7 +541,7 @@ static int
 warm_up(const struct bus *bus)
 {
     int rc = bb_publish(bus->hello, payload, BYTES, BB_RAW);
-    rc = rc < 0 ? rc : hear_reader(bus);
+    rc = rc < 0 ? rc : hear_readers(bus);
     return rc < 0 ? rc : publish(bus, &WAYS[0], WARM_MESSAGES);
 }
 
@@ -408,27 +555,32 @@ say_end(const struct bus *bus, uint64_t total)
 }
 
 static int
-await_reader(const struct bus *bus)
+await_readers(const struct bus *bus)
 {
-    int status = 0;
-    if (bus->reader != 0 && waitpid(bus->reader, &status, 0) != bus->reader) {
-        return -errno;
+    int rc = 0;
+    for (int i = 0; i < bus->reader_count; i++) {
+        int status = 0;
+        if (waitpid(bus->readers[i].pid, &status, 0) != bus->readers[i].pid || status != 0) {
+            rc = BB_EPEERGONE;
+        }
     }
-    return status == 0 ? 0 : BB_EPEERGONE;
+    return rc;
 }
 
 static int
 run(struct bus *bus)
 {
-    uint64_t total = 1 + WARM_MESSAGES + (uint64_t)bus->how->messages * WAY_COUNT + 1;
+    int ways;
+    (void)ways_of(bus->how, &ways);
+    uint64_t total = 1 + WARM_MESSAGES + (uint64_t)bus->how->messages * (uint64_t)ways + 1;
     struct bb_publisher_stats s = {.size = sizeof(s)};
-    int rc = bus->how->prefix != NULL ? start_reader(bus) : 0;
-    rc = rc < 0 ? rc : hear_reader(bus);
+    int rc = start_readers(bus);
+    rc = rc < 0 ? rc : hear_readers(bus);
     rc = rc < 0 ? rc : open_bus(bus);
     rc = rc < 0 ? rc : warm_up(bus);
     rc = rc < 0 ? rc : publish_in_all_ways(bus);
     rc = rc < 0 ? rc : say_end(bus, total);
-    rc = rc < 0 ? rc : await_reader(bus);
+    rc = rc < 0 ? rc : await_readers(bus);
     if (rc < 0) {
         return fail(bus->how->name, rc);
     }
@@ -459,18 +611,20 @@ int
 main(int argc, char **argv)
 {
     int is_reader = argc == 3 && strcmp(argv[1], "reader") == 0;
-    const struct situation *how = find_situation(argc > 1 ? argv[argc - 1] : "");
+    const char *name = argc > 1 ? argv[argc - 1] : "";
+    const struct situation *how = find_situation(name);
+    const struct reader *reader = find_reader(name);
     (void)alarm(LIFE_S);
     if (argc == 2 && strcmp(argv[1], "clock") == 0) {
         return read_clocks();
     }
-    if (how == NULL || argc != 2 + is_reader) {
+    if ((is_reader ? reader == NULL : how == NULL) || argc != 2 + is_reader) {
         (void)fprintf(stderr, "usage: no_syscall_probe SITUATION (see the head of its source)\n");
         return 2;
     }
     if (is_reader) {
-        return be_reader(how);
+        return be_reader(reader);
     }
-    struct bus bus = {.how = how, .reader_fd = -1};
+    struct bus bus = {.how = how};
     return run(&bus);
 }
