@@ -20,7 +20,7 @@ check()
 {
     local temp file name standard
     local c=("${CC:-cc}" -Wall -Wextra -Wpedantic -Werror)
-    local cpp=("${CXX:-c++}" -Wall -Wextra -Wpedantic -Werror)
+    local cpp=("${CXX:-c++}" -Wall -Wextra -Wpedantic -Wshadow -Werror)
 
     # The public include directory as it looks once installed.
     temp=$(mktemp -d "${TMPDIR:-/tmp}/busbar-headers.XXXXXX") || exit 1

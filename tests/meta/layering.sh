@@ -16,6 +16,7 @@ may_include()
         echo '"shm/ "lib/topic/ "lib/value/ "lib/endpoint/ <busbar/'
         ;;
     tools/*) echo "<busbar/ \"$1/" ;;
+    examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
     esac
 }
@@ -44,7 +45,7 @@ check_includes()
         done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*([<"][^>"]*[>"]).*/\1/;t p;b
 :p
 =;p' "$SOURCE/$file" | sed 'N;s/\n/:/')
-    done < <(files "$folder" -- '*.c' '*.h')
+    done < <(files "$folder" -- '*.c' '*.cc' '*.h')
 }
 
 # door PATTERN FILE... - only these files may include headers that match; each that is named must exist.
@@ -85,6 +86,7 @@ check()
         [ -d "$folder" ] && check_includes "tools/$(basename "$folder")"
     done
     check_includes tests/unit/shm
+    check_includes examples
 
     door 'stdatomic\.h' shm/atomic.h
     grep -qs '<stdatomic\.h>' "$SOURCE/shm/atomic.h" \
@@ -101,7 +103,7 @@ check()
 
 clean_tree()
 {
-    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint tools/cli tests/unit/shm tests/stress
+    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint tools/cli tests/unit/shm tests/stress examples
     echo '#include <stdatomic.h>' >shm/atomic.h
     printf '#include "shm/atomic.h"\n#include <xxhash.h>\n' >shm/ring.c
     echo '#include <busbar/status.h>' >lib/include/busbar/topic.h
@@ -112,6 +114,8 @@ clean_tree()
     printf '#include <busbar/busbar.h>\n#include "tools/cli/cli.h"\n' >tools/cli/main.c
     printf '#include <criterion/criterion.h>\n#include "shm/ring.h"\n' >tests/unit/shm/ring.c
     printf '#include <stdatomic.h>\n' >tests/stress/ring.c
+    touch examples/reader.h
+    printf '#include <busbar/busbar.h>\n#include "reader.h"\n' >examples/loop.c
 }
 seed_shm_includes_lib() { echo '#include "lib/topic/match.h"' >>shm/ring.c; echo shm/ring.c:3; }
 seed_shm_includes_public() { echo '#  include <busbar/topic.h>' >>shm/ring.c; echo shm/ring.c:3; }
@@ -121,6 +125,7 @@ seed_topic_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/t
 seed_topic_includes_value() { echo '#include <busbar/value.h>' >>lib/topic/match.c; echo lib/topic/match.c:4; }
 seed_public_includes_internal() { echo '#include "shm/ring.h"' >>lib/include/busbar/topic.h; echo topic.h:2; }
 seed_tool_includes_shm() { echo '#include "shm/ring.h"' >>tools/cli/main.c; echo tools/cli/main.c:3; }
+seed_example_includes_lib() { echo '#include "lib/topic/match.h"' >examples/more.cc; echo examples/more.cc:1; }
 seed_unit_test_of_shm_includes_lib() { echo '#include <busbar/value.h>' >>tests/unit/shm/ring.c; echo ring.c:3; }
 seed_second_atomic_door() { echo '#include <stdatomic.h>' >>lib/topic/match.c; echo lib/topic/match.c:4; }
 seed_no_atomic_door() { : >shm/atomic.h; echo shm/atomic.h; }

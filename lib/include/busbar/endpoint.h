@@ -27,6 +27,9 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+#    pragma GCC diagnostic push
+#    pragma GCC diagnostic ignored                                                                 \
+        "-Wshadow" /* bb_publisher_stats() beside the struct that it fills */
 extern "C" {
 #endif
 
@@ -448,5 +451,6 @@ bb_node_ping(struct bb_endpoint *ep, const char *name, int64_t timeout_ns, int64
 
 #ifdef __cplusplus
 }
+#    pragma GCC diagnostic pop
 #endif
 #endif
