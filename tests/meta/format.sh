@@ -6,7 +6,7 @@
 check()
 {
     local said list=()
-    mapfile -t list < <(files shm lib tools tests bench -- '*.c' '*.h')
+    mapfile -t list < <(files shm lib tools tests bench examples -- '*.c' '*.cc' '*.h')
     [ ${#list[@]} -gt 0 ] || return 0
     said=$(cd "$SOURCE" && clang-format --dry-run -Werror --ferror-limit=1 "${list[@]}" 2>&1)
     while IFS=: read -r file line rest; do
