@@ -108,6 +108,7 @@ bb_publisher_counters(const struct bb_publisher *pub, bb_counter_cb cb, void *us
                             [RING_EVICTED] = st.evicted,
                             [RING_REFUSED] = st.refused,
                             [RING_TOPICS] = bbi_load_relaxed(&pub->writer.map.hdr->topics),
+                            [RING_UNHEARD] = st.unheard,
                         }};
     put_labels(&s, pub->ep->at.name, "ring", pub->file.index);
     return tell(RING_LIST, RING_COUNT, &s, 1, cb, user);
@@ -144,6 +145,8 @@ bb_subscriber_counters(const struct bb_subscriber *sub, bb_counter_cb cb, void *
                             [SUBSCRIBER_RINGS] = st.rings,
                             [SUBSCRIBER_UNREADABLE] = st.unreadable,
                             [SUBSCRIBER_LAG] = largest_lag(sub),
+                            [SUBSCRIBER_REQUESTS] = st.requests,
+                            [SUBSCRIBER_LATE] = st.late,
                         }};
     if (sub->is_registered) { /* a tap is nobody's, and has no number */
         put_labels(&s, sub->ep->at.name, "subscriber", sub->file.index);
@@ -181,6 +184,7 @@ take_ring(struct subject *s, const struct bb_ring_info *r)
                               [RING_EVICTED] = r->evicted,
                               [RING_REFUSED] = r->refused,
                               [RING_TOPICS] = r->topics,
+                              [RING_UNHEARD] = UNKNOWN,
                           }};
     put_labels(s, r->node, "ring", r->ring);
 }
@@ -198,6 +202,8 @@ take_subscriber(struct subject *s, const struct bb_subscriber_info *i)
                               [SUBSCRIBER_RINGS] = UNKNOWN,
                               [SUBSCRIBER_UNREADABLE] = UNKNOWN,
                               [SUBSCRIBER_LAG] = i->lag,
+                              [SUBSCRIBER_REQUESTS] = UNKNOWN,
+                              [SUBSCRIBER_LATE] = UNKNOWN,
                           }};
     put_labels(s, i->node, "subscriber", i->subscriber);
 }

@@ -21,7 +21,9 @@
       "Reliable subscribers that it gave up for being too slow.")                                  \
     X(REFUSED, "busbar_refused_messages_total", RISING, "messages",                                \
       "Messages that were not published since a reliable subscriber was in the way.")              \
-    X(TOPICS, "busbar_ring_topics", GAUGE, "topics", "Topics in the ring's dictionary.")
+    X(TOPICS, "busbar_ring_topics", GAUGE, "topics", "Topics in the ring's dictionary.")           \
+    X(UNHEARD, "busbar_unheard_replies_total", RISING, "replies",                                  \
+      "Replies not published since who asked no longer waits; only of a publisher itself.")
 
 #define BBI_SUBSCRIBER_COUNTERS(X)                                                                 \
     X(MESSAGES, "busbar_subscriber_messages_total", RISING, "messages",                            \
@@ -40,7 +42,11 @@
     X(UNREADABLE, "busbar_subscriber_unreadable_rings", GAUGE, "rings",                            \
       "Rings put aside as corrupt or of another layout; only of a subscriber itself.")             \
     X(LAG, "busbar_subscriber_lag_messages", GAUGE, "messages",                                    \
-      "Messages that it is behind, of the ring where it is most.")
+      "Messages that it is behind, of the ring where it is most.")                                 \
+    X(REQUESTS, "busbar_subscriber_requests", GAUGE, "requests",                                   \
+      "Requests that have not ended; only of a subscriber itself.")                                \
+    X(LATE, "busbar_late_replies_total", RISING, "replies",                                        \
+      "Replies that came after the end of their request; only of a subscriber itself.")
 
 #define BBI_NODE_COUNTERS(X)                                                                       \
     X(STATE, "busbar_node_state", GAUGE, "",                                                       \

@@ -92,7 +92,7 @@ list()
     {
         "${CC:-cc}" -std=c17 -gdwarf-4 -fno-eliminate-unused-debug-types -I "$temp" -c -o "$temp/headers.o" "$temp/headers.c" \
             && names "$temp/headers.o" | sort -u | program >"$temp/program.c" \
-            && "${CC:-cc}" -std=c17 -I "$temp" -o "$temp/program" "$temp/program.c" \
+            && "${CC:-cc}" -std=c17 -O1 -I "$temp" -o "$temp/program" "$temp/program.c" \
             && { symbols "$lib"; "$temp/program"; } | sort >"$temp/list" && [ -s "$temp/list" ]
     } || rc=1
     [ $rc = 0 ] && cat "$temp/list"

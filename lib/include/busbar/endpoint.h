@@ -28,8 +28,7 @@
 
 #ifdef __cplusplus
 #    pragma GCC diagnostic push
-#    pragma GCC diagnostic ignored                                                                 \
-        "-Wshadow" /* bb_publisher_stats() beside the struct that it fills */
+#    pragma GCC diagnostic ignored "-Wshadow" /* bb_publisher_stats() and its struct */
 extern "C" {
 #endif
 
