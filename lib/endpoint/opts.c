@@ -10,7 +10,7 @@
 static struct bb_error *
 error_of(const void *src, size_t size, size_t error_off)
 {
-    struct bb_error *error = NULL;
+    void *error = NULL;
     if (error_off != BBI_OPTS_NO_ERROR && (size == 0 || size >= error_off + sizeof(error))) {
         memcpy(&error, (const unsigned char *)src + error_off, sizeof(error));
     }
