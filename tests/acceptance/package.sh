@@ -8,7 +8,7 @@
 # and C++, and the installed `busbar` do their work.  Then the same for a tree that `cmake --install` made
 # and that was moved.
 # bb-release-only
-# bb-timeout: 500
+# bb-timeout: 600
 . "$(dirname "$0")/cli_common.bash"
 
 debs=$box/debs
@@ -104,10 +104,11 @@ nothing_is_missing()
 
 # ---- install ---------------------------------------------------------------------------------------
 
-# Another dpkg may be at work: its lock is waited for, any other failure is final.
+# Another dpkg may be at work: its lock is waited for, any other failure is final.  It has long, as it lists
+# all man pages of the machine anew, and must not be cut off in the middle of that.
 dpkg_waits()
 {
-    local end=$((SECONDS + 60))
+    local end=$((SECONDS + 60)) limit=200
     until run 0 dpkg "$@"; do
         says 'lock' && [ "$SECONDS" -lt "$end" ] || return 1
         sleep 0.2
