@@ -319,7 +319,7 @@ bb_event_end_inline(struct bb_builder *b)
 /* ---- reading ----------------------------------------------------------------------------------- */
 
 /* Why a value was not as wanted; never 0: then it changed between the two looks, which is BB_ECORRUPT. */
-__attribute__((noinline, cold, unused)) static int
+static inline __attribute__((cold)) int
 bb_inline_why(const unsigned char *p, size_t bytes, enum bb_type wanted)
 {
     struct bb_value v = {p, bytes};
@@ -327,7 +327,7 @@ bb_inline_why(const unsigned char *p, size_t bytes, enum bb_type wanted)
     return type >= 0 && type != (int)wanted ? BB_ETYPE : BB_ECORRUPT;
 }
 
-__attribute__((noinline, cold, unused)) static int
+static inline __attribute__((cold)) int
 bb_inline_why_next(const unsigned char *p, size_t bytes, uint32_t left, enum bb_type wanted)
 {
     struct bb_iter it = {{p, bytes}, left};
