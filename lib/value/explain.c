@@ -112,7 +112,7 @@ explain_order(const struct bbi_walk *w, size_t offset, struct bb_codec_error *er
 static void
 explain(const struct bbi_walk *w, const unsigned char *base, struct bb_codec_error *error)
 {
-    size_t offset = w->value == NULL ? 0 : (size_t)(w->value - base);
+    size_t offset = (size_t)((uintptr_t)w->value - (uintptr_t)base); /* both may be NULL */
     switch (w->why) {
     case BBI_WHY_HEAD:
         explain_head(w, offset, error);

@@ -142,8 +142,8 @@ open_one(struct bb_zeek_msg *out, const struct bb_value *v)
 int
 bb_zeek_open(struct bb_zeek_msg *out, const struct bb_value *v)
 {
-    struct bb_zeek_msg msg;
-    struct bb_zeek_msg member;
+    struct bb_zeek_msg msg = {.type = 0};
+    struct bb_zeek_msg member = {.type = 0};
     struct bb_zeek_iter it;
     int rc = open_one(&msg, v);
     if (rc == 0 && msg.type == BB_ZEEK_BATCH) {
@@ -175,7 +175,7 @@ int
 bb_zeek_next(struct bb_zeek_iter *it, struct bb_zeek_msg *out)
 {
     while (it->depth > 0 && it->depth <= LEVELS) {
-        struct bb_zeek_msg msg;
+        struct bb_zeek_msg msg = {.type = 0};
         struct bb_value v;
         int rc = bb_iter_next(&it->levels[it->depth - 1], &v);
         if (rc == BB_EEND) {
