@@ -11,6 +11,7 @@
  *            finds itself evicted and accounts for every message.
  */
 #include "busbar/inspect.h"
+#include "busbar/request.h"
 #include "lib/endpoint/endpoint_impl.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include "tests/support/process.h"
@@ -235,6 +236,31 @@ play_publish(struct bbt_side *side)
     bb_endpoint_close(ep);
 }
 
+/* Between ordinary messages one to a node, in a ring of their own, that nobody who checks may see. */
+static void
+play_send(struct bbt_side *side)
+{
+    const struct bb_publisher_opts o = {.depth = 1024, .bytes = 256 * 1024};
+    struct bb_endpoint *ep = bbt_endpoint(side, "victim", 0);
+    struct bb_publisher *pub = bbt_publisher(side, ep, &o);
+    struct bb_publisher *sender = bbt_publisher(side, ep, &o);
+    struct bb_topic *topic = bbt_topic(side, pub, WRITER_VICTIM);
+    uint64_t node_id = 0;
+    int rc = bb_node_find(ep, "pub-a", &node_id);
+    BBT_CHECK(side, rc == 0, "pub-a: %d", rc);
+    for (uint64_t seq = 1; seq <= VICTIM_MSGS; seq++) {
+        uint32_t more = seq % 3 == 0 ? 0 : BB_MORE;
+        rc = bbt_send(topic, WRITER_VICTIM, seq, MAX_MSG, seq % 4 == 0 ? 0 : BB_MORE);
+        BBT_CHECK(side, rc == 0, "message %llu: %d", (unsigned long long)seq, rc);
+        rc = bb_send(sender, node_id, "for/you", 7, &seq, sizeof(seq), more);
+        BBT_CHECK(side, rc == 0, "to pub-a, %llu: %d", (unsigned long long)seq, rc);
+        bbi_store_relaxed(&side->committed, seq); /* the hook counts both */
+    }
+    bb_publisher_close(sender);
+    bb_publisher_close(pub);
+    bb_endpoint_close(ep);
+}
+
 /* The same in batches of one loan and one commit. */
 static void
 play_batch(struct bbt_side *side)
@@ -449,6 +475,8 @@ play(struct bbt_side *side, const void *arg)
         play_publish(side);
     } else if (is_scene("batch")) {
         play_batch(side);
+    } else if (is_scene("send")) {
+        play_send(side);
     } else if (is_scene("blocked")) {
         play_held(side, BB_POLICY_BLOCK_FAIL, 64);
     } else if (is_scene("evict")) {

@@ -24,6 +24,7 @@ cli_exit_code(int status)
     case BB_ENOTSUP:
     case BB_EPEERGONE:
     case BB_EEVICTED:
+    case BB_ENORESPONDERS:
         return CLI_NO;
     case BB_EINVAL:
     case BB_ENAMETOOLONG:

@@ -11,6 +11,8 @@ extern const struct cli_verb cli_verb_pub;
 extern const struct cli_verb cli_verb_sub;
 extern const struct cli_verb cli_verb_pipe;
 extern const struct cli_verb cli_verb_tap;
+extern const struct cli_verb cli_verb_req;
+extern const struct cli_verb cli_verb_reply;
 extern const struct cli_verb cli_verb_ls;
 extern const struct cli_verb cli_verb_topic_info;
 extern const struct cli_verb cli_verb_topic_hz;
