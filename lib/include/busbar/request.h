@@ -40,6 +40,8 @@ struct bb_request_opts {
  *
  * replies   hears what comes back; of the same endpoint as the topic's publisher, and used by this thread.
  * opts      NULL: all zeros.
+ * asked     One that is only just being opened may count as asked and begin behind the request: then the
+ *           deadline ends it.
  * Returns   0 and the request's number, which `replies` uses once; BB_ENORESPONDERS nobody lives that wants
  *           the topic, and nothing was published; BB_EFULL 512 subscribers were asked and have not answered:
  *           poll first; BB_EINVAL; else as bb_publish().
