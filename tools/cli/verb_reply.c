@@ -239,7 +239,8 @@ static const struct cli_option options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(struct reply_options, group),
      .arg = "GROUP",
-     .help = "share a bus that is made now with this group of users"},
+     .help = "share a bus that is made now with this group of users",
+     .values = "@groups"},
     {.name = NULL},
 };
 
