@@ -144,11 +144,11 @@ Test(msg_json, topics_and_nodes_are_made_legal, .timeout = 20)
 
 Test(msg_json, statuses, .timeout = 20)
 {
-    static const char *const names[] = {"unknown", "joined",  "left",    "died",
-                                        "overrun", "evicted", "corrupt", "unknown"};
+    static const char *const names[] = {"unknown", "joined",  "left",    "died",   "overrun",
+                                        "evicted", "corrupt", "replies", "unknown"};
     struct bb_status status = {.role = BB_ROLE_WORKER, .count = 9, .pid = 42};
     struct bb_msg msg = {.node = "worker-1", .wall_ns = 1000, .status = &status};
-    for (uint32_t kind = 0; kind < 8; kind++) {
+    for (uint32_t kind = 0; kind < 9; kind++) {
         char wanted[256];
         status.kind = kind;
         snprintf(
