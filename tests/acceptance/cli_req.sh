@@ -59,7 +59,8 @@ check stopped_said says 'time ran out: 0 of 1 replies came; 1 subscribers want'
 name=waits
 start req time/now x -W "$limit"
 waits=$child
-check waits_there soon attached "$(b node list --json | jq -r ".nodes[] | select(.pid == $waits) | .name")"
+waits_is_there() { b node list --json | jq_e ".nodes[] | select(.pid == $waits and .state == \"running\")" >/dev/null; }
+check waits_there soon waits_is_there
 kill -KILL "$one"
 check killed ends "$waits"
 check killed_code test "$code" = 1
