@@ -40,7 +40,7 @@ bb_call(struct bb_topic *topic,
     struct bb_request_opts o;
     struct bb_reply_info info;
     struct bb_msg msg;
-    uint64_t id;
+    uint64_t id = 0;
     if (bbi_is_forked(topic->pub->fork_gen)) {
         return BB_EFORKED;
     }

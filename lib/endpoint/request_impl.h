@@ -83,10 +83,14 @@ struct bbi_letter {
     struct bb_reply_info reply;
 };
 
-static inline const struct bbi_letter *
+static inline struct bbi_letter *
 bbi_letter_of(const struct bb_msg *msg)
 {
-    return (const struct bbi_letter *)(const void *)(msg->topic - sizeof(struct bbi_letter));
+    union {
+        const char *topic;
+        struct bbi_letter *end;
+    } p = {.topic = msg->topic}; /* in our own arena, whatever the message says of it */
+    return p.end - 1;
 }
 
 /* ---- open requests of a subscriber ---- */

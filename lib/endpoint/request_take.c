@@ -103,7 +103,7 @@ bbi_address_take(struct bb_subscriber *sub,
 void
 bbi_address_given(struct bb_subscriber *sub, const struct bb_msg *msg)
 {
-    struct bbi_letter *letter = (void *)(uintptr_t)bbi_letter_of(msg);
+    struct bbi_letter *letter = bbi_letter_of(msg);
     const struct bbi_address *a = &letter->address;
     struct bb_reply_info *info = &letter->reply;
     struct bbi_pending *p = bbi_requests_find(sub, a->id);
