@@ -168,7 +168,8 @@ finish(struct bb_subscriber *sub)
 static void
 discover(struct bb_subscriber *sub)
 {
-    if (sub->dead_node == NULL) {
+    uint64_t epoch = bbi_load_seq_cst(&sub->at->bus->member_epoch.v); /* R8 */
+    if (BBI_UNLIKELY(epoch != sub->member_epoch || sub->must_discover) && sub->dead_node == NULL) {
         bbi_sources_discover(sub);
     }
     if (sub->must_finish != 0) {
@@ -301,6 +302,9 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
         return rc;
     }
     sub->was_interrupted = false;
+    if (BBI_LIKELY(sub->epoll_fd < 0)) {
+        return poll_until(sub, msgs, max, timeout_ns);
+    }
     bbi_loop_enter(sub);
     rc = poll_until(sub, msgs, max, timeout_ns);
     bbi_loop_leave(sub, rc == (int)max);

@@ -265,9 +265,9 @@ end_of_visit(const struct bb_subscriber *sub, const struct bbi_source *src)
 
 /* What a visit has taken, how far it may go, and how often it met what is no message. */
 struct visit {
-    struct bb_msg *msg;        /* the next one */
-    const struct bb_msg *full; /* after the last that there is room for */
-    uint64_t *pos;             /* of the next one */
+    struct bb_msg *msg; /* the next one */
+    size_t room;        /* messages that there is room for */
+    uint64_t *pos;      /* of the next one */
     size_t bytes;
     uint64_t end;
     uint32_t troubles;
@@ -423,7 +423,7 @@ take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, boo
     size_t bytes = v->bytes;
     uint64_t *pos = v->pos;
     struct bbi_desc *d = &m->desc[n & m->desc_mask];
-    uint64_t most = bbi_min_u64((uint64_t)(v->full - msg), m->depth - (n & m->desc_mask));
+    uint64_t most = bbi_min_u64(v->room, m->depth - (n & m->desc_mask));
     const uint64_t end = n + bbi_min_u64(most, v->end - n);
     const uint64_t before = m->depth - 1; /* numbers begin at 1 */
     const uint32_t ring = src->index;
@@ -463,9 +463,10 @@ take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, boo
         *pos++ = item.pos;
         bytes += item.bytes;
     }
-    if (msg != v->msg) {
+    if (n != r->cursor) {
         v->msg->lost = src->lost_before;
         src->lost_before = 0;
+        v->room -= n - r->cursor;
     }
     v->msg = msg;
     v->pos = pos;
@@ -504,6 +505,7 @@ take_one(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
         fill_message(src, &item, v->msg);
     }
     v->msg++;
+    v->room--;
     *v->pos++ = item.pos;
     v->bytes += item.bytes;
     bbi_reader_pass(&src->reader, item.tag);
@@ -516,17 +518,17 @@ bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_ms
     begin_visit(sub, src, max);
     struct visit v = {
         .msg = msgs,
-        .full = sub->events != NULL ? msgs : msgs + max,
+        .room = sub->events != NULL ? 0 : max,
         .pos = sub->given_pos + sub->given_count,
         .end = end_of_visit(sub, src),
     };
-    while (v.msg != v.full && v.bytes < VISIT_BYTES) {
+    while (v.room != 0 && v.bytes < VISIT_BYTES) {
         if (sub->is_copying) {
             take_copies(&v, sub, src);
         } else {
             take_views(&v, sub, src);
         }
-        if (v.msg == v.full || v.bytes >= VISIT_BYTES || !take_one(&v, sub, src)) {
+        if (v.room == 0 || v.bytes >= VISIT_BYTES || !take_one(&v, sub, src)) {
             break;
         }
     }
