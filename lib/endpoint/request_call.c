@@ -48,6 +48,7 @@ bb_call(struct bb_topic *topic,
     rc = rc < 0 ? rc : open_caller(topic->pub);
     if (rc == 0) {
         struct bb_subscriber *caller = topic->pub->caller;
+        o.size = sizeof(o); /* the caller's struct may be NULL, or longer than ours */
         (void)bb_release(caller);
         rc = bb_request(topic, caller, data, bytes, attr & ~(uint32_t)BB_MORE, &o, &id);
     }

@@ -732,6 +732,26 @@ Test(request, call_says_why_there_is_no_reply)
     close_all(&s, 1);
 }
 
+/* The options of a program that was compiled for a newer busbar, or of one that wants all defaults. */
+Test(request, call_takes_options_as_requests_do)
+{
+    struct side s = side_new("a", NULL, 0);
+    struct {
+        struct bb_request_opts ours;
+        uint64_t newer[64];
+    } o = {.ours = {.size = sizeof(o), .timeout_ns = 20 * MS_NS}};
+    struct bb_topic *q = topic_of(&s, "q");
+    struct bb_msg m;
+    cr_assert_eq(bb_call(q, "?", 1, BB_RAW, NULL, &m), (int)BB_ENORESPONDERS);
+    cr_assert_eq(bb_call(q, "?", 1, BB_RAW, &o.ours, &m), (int)BB_ENORESPONDERS);
+    struct side silent = side_new("b", "q", 0);
+    cr_assert_eq(bb_call(q, "?", 1, BB_RAW, &o.ours, &m), (int)BB_ETIMEDOUT);
+    o.newer[63] = 1;
+    cr_assert_eq(bb_call(q, "?", 1, BB_RAW, &o.ours, &m), (int)BB_ENOTSUP);
+    close_all(&silent, 1);
+    close_all(&s, 1);
+}
+
 /* ---- the descriptor ---- */
 
 Test(request, descriptor_is_readable_when_a_request_ends)
