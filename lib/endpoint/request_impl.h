@@ -150,6 +150,10 @@ BB_MUST_USE int bbi_request_opts_take(struct bb_request_opts *o,
 void bbi_requests_add(struct bb_subscriber *sub, struct bbi_pending *p);
 struct bbi_pending *bbi_requests_find(const struct bb_subscriber *sub, uint64_t id);
 void bbi_requests_remove(struct bb_subscriber *sub, struct bbi_pending *p); /* no end is told */
+/* Has this one not given its last reply before?  Of one that was not asked (NULL) nothing is known. */
+bool bbi_requests_is_new(const struct bb_subscriber *sub,
+                         const struct bbi_pending *p,
+                         const struct bbi_asked *by);
 void bbi_requests_answered(struct bb_subscriber *sub,
                            struct bbi_pending *p,
                            struct bbi_asked *by); /* by: NULL when it was not asked */

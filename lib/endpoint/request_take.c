@@ -115,13 +115,14 @@ bbi_address_given(struct bb_subscriber *sub, const struct bb_msg *msg)
     if (p == NULL) { /* a tap */
         return;
     }
+    struct bbi_asked *by = bbi_asked_find(sub->requests, a->asked_index, a->asked_key);
     p->info.replies++;
-    p->info.answers += !info->has_more;
+    p->info.answers += !info->has_more && bbi_requests_is_new(sub, p, by);
     info->replies = p->info.replies;
     info->answers = p->info.answers;
     info->asked = p->info.asked;
     if (!info->has_more) {
-        bbi_requests_answered(sub, p, bbi_asked_find(sub->requests, a->asked_index, a->asked_key));
+        bbi_requests_answered(sub, p, by);
     }
 }
 

@@ -199,6 +199,14 @@ awaits(const struct bbi_pending *p, uint32_t slot)
     return (p->awaits[slot / 64] >> slot % 64 & 1) != 0;
 }
 
+bool
+bbi_requests_is_new(const struct bb_subscriber *sub,
+                    const struct bbi_pending *p,
+                    const struct bbi_asked *by)
+{
+    return by == NULL || awaits(p, (uint32_t)(by - sub->requests->asked));
+}
+
 void
 bbi_requests_answered(struct bb_subscriber *sub, struct bbi_pending *p, struct bbi_asked *by)
 {

@@ -217,6 +217,25 @@ Test(request, ends_once_after_its_last_reply)
     close_all(s, 2);
 }
 
+Test(request, a_second_last_reply_is_no_second_answer)
+{
+    struct side s[] = {side_new("a", NULL, 0), side_new("b", "q", 0), side_new("c", "q", 0)};
+    (void)ask(&s[0], "q", "?", (struct bb_request_opts){.answers = 2});
+    struct bb_request_info req[] = {next_request(&s[1], "?"), next_request(&s[2], "?")};
+    answer(&s[1], &req[0], "one", 0);
+    answer(&s[1], &req[0], "again", 0);
+    cr_assert_eq(next_reply(&s[0], "one").answers, 1U);
+    cr_assert_eq(next_reply(&s[0], "again").answers, 1U);
+    check_silent(&s[0]); /* who is wanted is still awaited */
+    answer(&s[2], &req[1], "two", 0);
+    cr_assert_eq(next_reply(&s[0], "two").answers, 2U);
+    struct bb_reply_info end = next_end(&s[0]);
+    cr_assert_eq(end.code, (int)BB_EEND);
+    cr_assert_eq(end.replies, 3U);
+    cr_assert_eq(end.answers, 2U);
+    close_all(s, 3);
+}
+
 Test(request, views_and_large_ones_are_whole)
 {
     static unsigned char big[100000];
