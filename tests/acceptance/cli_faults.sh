@@ -236,6 +236,21 @@ check gc_again run 0 "$busbar" gc --json
 check gc_again_form json '.count == 0 and .files == []'
 check_code gc_forgets 4 'no dead node' tap --dead dies
 check gc_spares_the_living run 0 "$busbar" node ping stays
+
+# ---- standard streams that are closed: what is opened next must not take their place ------------------
+closed() { # CODE ARGUMENTS...: without any standard stream
+    local want=$1 got=0
+    shift
+    (timeout --kill-after=5 "$limit" "$busbar" "$@" <&- >&- 2>&-) || got=$?
+    [ "$got" = "$want" ]
+}
+check closed_kept b pub closed/x 'a text that is longer than the lock file'
+lock_before=$(stat -c %s "$BUSBAR_DIR/default/lock")
+check closed_out closed 8 sub closed/ --from oldest -n 1
+check closed_in closed 8 pub closed/x
+check closed_err closed 4 node info nobody
+check closed_lock_is_whole test "$(stat -c %s "$BUSBAR_DIR/default/lock")" = "$lock_before"
+
 kill -INT "$stays"
 check stays_ends ends "$stays"
 check gc_of_an_empty_bus run 0 "$busbar" gc

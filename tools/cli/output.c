@@ -6,6 +6,7 @@
 
 #include "tools/cli/report.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,10 +23,26 @@ on_signal(int number)
     stopped = 1;
 }
 
+/*
+ * A standard stream that is closed would be the number of the next file that is opened: one of the bus.  What
+ * takes its place cannot be read (0) or written (1, 2), so that using it fails as it did.
+ */
+static void
+fill_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0
+            && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) {
+            return;
+        }
+    }
+}
+
 void
 cli_output_start(void)
 {
     static char buffer[1 << 16];
+    fill_closed_streams();
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
     setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));

@@ -35,8 +35,13 @@ run(const struct cli_call *call, const void *options)
         is_noun ? cli_verb_find(word, call->args[1]) : cli_verb_find(NULL, word);
     if (verb == NULL) {
         const char *nearest = cli_verb_nearest(word);
-        cli_say("there is no verb \"%.40s\"; `busbar help %s` may be it",
-                call->args[call->arg_count - 1], nearest != NULL ? nearest : "");
+        if (nearest != NULL) {
+            cli_say("there is no verb \"%.40s\"; `busbar help %s` may be it",
+                    call->args[call->arg_count - 1], nearest);
+        } else {
+            cli_say("there is no verb \"%.40s\"; `busbar help` lists them",
+                    call->args[call->arg_count - 1]);
+        }
         return CLI_USAGE;
     }
     cli_help_verb(stdout, verb);
