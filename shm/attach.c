@@ -44,16 +44,17 @@ static int
 open_lock(struct bbi_attach *at, bool may_make, struct bbi_fault *f)
 {
     int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
-    at->lock_fd = openat(at->place.dir_fd, "lock", flags);
+    at->lock_fd = bbi_os_keep_fd(openat(at->place.dir_fd, "lock", flags));
     if (at->lock_fd < 0 && errno == ENOENT && may_make) {
-        at->lock_fd = openat(at->place.dir_fd, "lock", flags | O_CREAT, 0660);
+        at->lock_fd = bbi_os_keep_fd(openat(at->place.dir_fd, "lock", flags | O_CREAT, 0660));
         if (at->lock_fd >= 0) {
             (void)fchmod(at->lock_fd,
                          0660); /* whatever the umask said; not ours if we lost a race */
         }
     }
     if (at->lock_fd >= 0) {
-        at->probe_fd = openat(at->place.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        at->probe_fd =
+            bbi_os_keep_fd(openat(at->place.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     }
     if (at->lock_fd >= 0 && at->probe_fd >= 0) {
         BBI_HOOK("attach:lock_file");
@@ -70,7 +71,7 @@ static int
 say_version(const struct bbi_attach *at, struct bbi_fault *f)
 {
     struct bbi_ident ident;
-    int fd = openat(at->place.dir_fd, "bus.ctl", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = bbi_os_keep_fd(openat(at->place.dir_fd, "bus.ctl", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     ssize_t n = fd >= 0 ? pread(fd, &ident, sizeof(ident), 0) : -1;
     if (fd >= 0) {
         (void)close(fd);
@@ -246,7 +247,8 @@ bbi_attach_look(struct bbi_attach *at, const char *dir, const char *bus, struct 
     at->place.dir_fd = -1;
     int rc = bbi_place_open(&at->place, dir, bus, NULL, false, f);
     if (rc == 0) {
-        at->probe_fd = openat(at->place.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        at->probe_fd =
+            bbi_os_keep_fd(openat(at->place.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         rc = open_control(at, false, f);
     }
     if (rc < 0) {

@@ -156,9 +156,22 @@ bbi_os_process_state(pid_t pid)
 }
 
 int
+bbi_os_keep_fd(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO) {
+        return fd;
+    }
+    int kept = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int error = errno;
+    (void)close(fd);
+    errno = error;
+    return kept;
+}
+
+int
 bbi_os_create_file(int dir_fd, uint64_t bytes, mode_t mode)
 {
-    int fd = openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    int fd = bbi_os_keep_fd(openat(dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
     if (fd < 0) {
         return -errno;
     }

@@ -23,6 +23,13 @@ uint64_t bbi_os_pidns(void);            /* inode of our pid namespace, 0 if not 
 uint64_t bbi_os_start_ticks(pid_t pid); /* start time of a process, 0 if not visible */
 char bbi_os_process_state(pid_t pid);   /* 'R', 'S', 'T', ... of /proc/PID/stat, 0 if not visible */
 
+/*
+ * bbi_os_keep_fd - fd, or the same file under a number above 2 when it has one of the standard streams' (they
+ * were closed): what the program prints must not go into a file of the bus.  For descriptors that stay open.
+ * Like open(): -1 and errno.
+ */
+BB_MUST_USE int bbi_os_keep_fd(int fd);
+
 /* bbi_os_create_file - an unnamed file of bytes bytes in dir_fd, all of them allocated, mode exact. */
 BB_MUST_USE int bbi_os_create_file(int dir_fd, uint64_t bytes, mode_t mode);
 /* bbi_os_link_file - give it its name; BB_EEXIST if the name is taken. */

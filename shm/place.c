@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "shm/place.h"
 #include "shm/hook.h"
+#include "shm/os.h"
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
@@ -96,7 +97,7 @@ static int
 open_dir(const char *path, bool must_own, struct bbi_fault *f)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = bbi_os_keep_fd(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     if (fd < 0) {
         int rc = -errno;
         return rc == BB_EACCES ? no_access(path, f)

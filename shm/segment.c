@@ -104,7 +104,8 @@ int
 bbi_segment_open(
     int dir_fd, const char *name, enum bbi_file_kind kind, bool writable, struct bbi_segment *out)
 {
-    int fd = openat(dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW);
+    int fd = bbi_os_keep_fd(
+        openat(dir_fd, name, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW));
     if (fd < 0) {
         return -errno;
     }

@@ -59,7 +59,8 @@ knock(struct bbi_waker *waker, uint32_t idx)
 {
     struct sockaddr_un sa;
     if (waker->sock_fd < 0) {
-        waker->sock_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        waker->sock_fd =
+            bbi_os_keep_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     }
     if (waker->sock_fd < 0) {
         return false;
@@ -138,7 +139,7 @@ bbi_wake_socket(const struct bbi_attach *at, uint32_t idx)
     bbi_place_subdir(&at->place, "sock");
     (void)snprintf(path, sizeof(path), "sock/%u", idx);
     (void)unlinkat(dir_fd, path, 0); /* of the one who had this row before */
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = bbi_os_keep_fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd < 0) {
         return -errno;
     }

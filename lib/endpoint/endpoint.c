@@ -123,6 +123,9 @@ bb_endpoint_open(struct bb_endpoint **out, const struct bb_endpoint_opts *opts)
     struct bb_endpoint_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
     int rc = BBI_OPTS_TAKE(struct bb_endpoint_opts, &o, opts);
+    rc = rc < 0 ? rc
+                : bbi_opts_flags(o.flags, BB_ATTACH_EXISTING | BB_ATTACH_CAPTURE,
+                                 "struct bb_endpoint_opts", o.error);
     if (rc < 0) {
         return rc;
     }

@@ -44,8 +44,9 @@ open_bus(struct bbi_attach *at, const struct bb_gc_opts *o, bool *is_alone, stru
     if (rc < 0) {
         return rc;
     }
-    at->lock_fd = openat(at->place.dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    at->probe_fd = openat(at->place.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    at->lock_fd = bbi_os_keep_fd(openat(at->place.dir_fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    at->probe_fd =
+        bbi_os_keep_fd(openat(at->place.dir_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (at->lock_fd < 0 || at->probe_fd < 0) {
         rc = errno == ENOENT ? BB_ENOBUS : -errno;
         return bbi_fault_set(f, rc, at->place.path,
@@ -97,6 +98,9 @@ bb_gc(const struct bb_gc_opts *opts)
     struct bbi_attach at;
     bool is_alone = false;
     int rc = BBI_OPTS_TAKE(struct bb_gc_opts, &o, opts);
+    rc = rc < 0 ? rc
+                : bbi_opts_flags(o.flags, BB_GC_DRY_RUN | BB_GC_KEEP_DEAD, "struct bb_gc_opts",
+                                 o.error);
     if (rc < 0) {
         return rc;
     }

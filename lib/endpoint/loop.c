@@ -64,9 +64,9 @@ set_timer(struct bb_subscriber *sub)
 static int
 make_set(struct bb_subscriber *sub)
 {
-    sub->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    sub->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    sub->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    sub->epoll_fd = bbi_os_keep_fd(epoll_create1(EPOLL_CLOEXEC));
+    sub->self_fd = bbi_os_keep_fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    sub->timer_fd = bbi_os_keep_fd(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
     if (sub->epoll_fd < 0 || sub->self_fd < 0 || sub->timer_fd < 0) {
         return -errno;
     }

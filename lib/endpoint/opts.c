@@ -60,6 +60,21 @@ refuse_unknown(
 }
 
 int
+bbi_opts_flags(uint32_t flags, uint32_t known, const char *type, struct bb_error *error)
+{
+    struct bbi_fault f = {.uid = -1};
+    if ((flags & ~known) == 0) {
+        return 0;
+    }
+    (void)bbi_fault_set(&f, BB_ENOTSUP, type,
+                        "%s sets the flags %#x, which this libbusbar (" BUSBAR_VERSION
+                        ") does not know: leave them out, or install the library that the program "
+                        "was compiled for",
+                        type, flags & ~known);
+    return bbi_error_set(error, &f);
+}
+
+int
 bbi_opts_take(void *dst, size_t dst_bytes, size_t error_off, const void *src, const char *type)
 {
     size_t size = 0;

@@ -10,7 +10,7 @@
 #ifndef BUSBAR_LIB_ENDPOINT_OPTS_H
 #define BUSBAR_LIB_ENDPOINT_OPTS_H
 
-#include "busbar/status.h"
+#include "busbar/endpoint.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +34,13 @@ bbi_opts_take(void *dst, size_t dst_bytes, size_t error_off, const void *src, co
 /* bbi_opts_take() of a struct with the member `error`. */
 #define BBI_OPTS_TAKE(type, dst, src)                                                              \
     bbi_opts_take((dst), sizeof(type), offsetof(type, error), (src), #type)
+
+/*
+ * bbi_opts_flags - 0, or BB_ENOTSUP and the sentence when a flag is set that is none of `known`: a newer
+ * program's, which must not be passed over in silence.
+ */
+BB_MUST_USE int
+bbi_opts_flags(uint32_t flags, uint32_t known, const char *type, struct bb_error *error);
 
 /*
  * bbi_stats_give - fills the caller's struct as far as it reaches; its size becomes the bytes that are valid.

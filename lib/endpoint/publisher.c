@@ -119,6 +119,9 @@ bb_publisher_open(struct bb_publisher **out,
     struct bb_publisher_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
     int rc = BBI_OPTS_TAKE(struct bb_publisher_opts, &o, opts);
+    rc = rc < 0 ? rc
+                : bbi_opts_flags(o.flags, BB_PUBLISHER_FENCE | BB_PUBLISHER_COARSE,
+                                 "struct bb_publisher_opts", o.error);
     if (rc < 0) {
         return rc;
     }

@@ -10,6 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+    FLAGS = BB_SUBSCRIBER_RELIABLE | BB_SUBSCRIBER_VIEWS | BB_SUBSCRIBER_COPIES
+            | BB_SUBSCRIBER_LOOPBACK | BB_SUBSCRIBER_STATUS,
+};
+
 enum { FILTER_BUF_BYTES = BBI_FILTER_BYTES - 8, PERIOD_NS = 1000000 };
 
 /* ---- prefixes ---- */
@@ -215,6 +220,7 @@ bb_subscriber_open(struct bb_subscriber **out,
     struct bb_subscriber_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
     int rc = BBI_OPTS_TAKE(struct bb_subscriber_opts, &o, opts);
+    rc = rc < 0 ? rc : bbi_opts_flags(o.flags, FLAGS, "struct bb_subscriber_opts", o.error);
     if (rc < 0) {
         return rc;
     }

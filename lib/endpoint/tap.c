@@ -51,6 +51,7 @@ bb_tap_open(struct bb_subscriber **out, struct bb_look *look, const struct bb_ta
     struct bb_tap_opts o;
     struct bbi_fault f = {.code = BB_ENOMEM, .uid = -1, .sentence = "out of memory"};
     int rc = BBI_OPTS_TAKE(struct bb_tap_opts, &o, opts);
+    rc = rc < 0 ? rc : bbi_opts_flags(o.flags, BB_SUBSCRIBER_STATUS, "struct bb_tap_opts", o.error);
     if (rc < 0) {
         return rc;
     }

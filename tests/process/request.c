@@ -15,7 +15,17 @@
 enum { READY = 1, PATIENCE_MS = 20000 };
 static const int64_t LONG_NS = INT64_C(20000000000);
 
-TestSuite(request, .init = bbt_bus_new, .fini = bbt_bus_end, .timeout = 110);
+/* Without the kill points nobody can be stopped at one. */
+static void
+make_bus(void)
+{
+#if !defined(BB_HOOKS) || !BB_HOOKS
+    cr_skip_test("this build has no hooks (BB_HOOKS)");
+#endif
+    bbt_bus_new();
+}
+
+TestSuite(request, .init = make_bus, .fini = bbt_bus_end, .timeout = 110);
 
 /* Where, and at which hits. */
 static const struct stop {
@@ -134,13 +144,14 @@ ask(struct asker *a, int64_t timeout_ns)
     return out;
 }
 
+/* Whoever is not polled while others ask as fast as they can may be lapped by a ring of 256 messages. */
 static void
-check_balance(const struct asker *a)
+check_balance(const struct asker *a, bool may_be_lapped)
 {
     struct bb_subscriber_stats st = {.size = sizeof(st)};
     bb_subscriber_stats(a->sub, &st);
     cr_assert_eq(st.messages, st.delivered + st.filtered + st.lost);
-    cr_assert_eq(st.lost, 0U);
+    cr_assert(may_be_lapped || st.lost == 0, "%llu lost", (unsigned long long)st.lost);
     cr_assert_eq(st.requests, 0U);
 }
 
@@ -184,7 +195,7 @@ Test(request, killed_responder)
         }
     }
     cr_assert_geq(gone, 5, "hardly any died with a request: the test tests nothing");
-    check_balance(&a);
+    check_balance(&a, false);
     bbt_signal(&well, SIGKILL);
     bbt_wait_kill(&well, PATIENCE_MS);
     bb_endpoint_close(a.ep);
@@ -219,7 +230,7 @@ Test(request, stopped_responder)
         bbt_wait_kill(&c, PATIENCE_MS);
         BBT_UNTIL(ask(&a, LONG_NS).end.asked == 1, PATIENCE_MS, "the dead are asked");
     }
-    check_balance(&a);
+    check_balance(&a, false);
     bbt_signal(&well, SIGKILL);
     bbt_wait_kill(&well, PATIENCE_MS);
     bb_endpoint_close(a.ep);
@@ -253,7 +264,7 @@ play_requesters(int sig)
             bbt_wait_kill(&c, PATIENCE_MS);
         }
     }
-    check_balance(&a);
+    check_balance(&a, true);
     bbt_signal(&well, SIGKILL);
     bbt_wait_kill(&well, PATIENCE_MS);
     bb_endpoint_close(a.ep);

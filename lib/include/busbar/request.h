@@ -42,6 +42,7 @@ struct bb_request_opts {
  * opts      NULL: all zeros.
  * asked     One that is only just being opened may count as asked and begin behind the request: then the
  *           deadline ends it.
+ * Size      an address of at most 128 bytes and the topic travel in the message: bb_publisher_max() less those.
  * Returns   0 and the request's number, which `replies` uses once; BB_ENORESPONDERS nobody lives that wants
  *           the topic, and nothing was published; BB_EFULL 512 subscribers were asked and have not answered:
  *           poll first; BB_EINVAL; else as bb_publish().

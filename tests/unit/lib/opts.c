@@ -314,3 +314,26 @@ Test(opts, the_version_is_the_same_everywhere)
     cr_assert_eq(bb_version_number(), (uint32_t)BUSBAR_VERSION_NUMBER);
     cr_assert_eq(bb_layout_version(), (uint32_t)BUSBAR_LAYOUT_VERSION);
 }
+
+/* A flag of a later version is refused in words, not passed over. */
+Test(opts, flags_that_nobody_knows)
+{
+    struct bb_error e = {0};
+    struct bb_endpoint *ep = NULL;
+    struct bb_publisher *pub = NULL;
+    struct bb_subscriber *sub = NULL;
+    struct bb_endpoint_opts eo = {
+        .size = sizeof(eo), .dir = bus_dir, .bus = "b", .flags = 1u << 31, .error = &e};
+    cr_assert_eq(bb_endpoint_open(&ep, &eo), BB_ENOTSUP);
+    cr_assert_not_null(strstr(e.sentence, "0x80000000"), "%s", e.sentence);
+    eo.flags = BB_ATTACH_CAPTURE;
+    cr_assert_eq(bb_endpoint_open(&ep, &eo), 0);
+    const struct bb_publisher_opts po = {.size = sizeof(po), .flags = 1u << 20, .error = &e};
+    cr_assert_eq(bb_publisher_open(&pub, ep, &po), BB_ENOTSUP);
+    const struct bb_subscriber_opts so = {.size = sizeof(so), .flags = 1u << 20, .error = &e};
+    cr_assert_eq(bb_subscriber_open(&sub, ep, &so), BB_ENOTSUP);
+    const struct bb_gc_opts go = {
+        .size = sizeof(go), .dir = bus_dir, .bus = "b", .flags = 1u << 8, .error = &e};
+    cr_assert_eq(bb_gc(&go), BB_ENOTSUP);
+    bb_endpoint_close(ep);
+}

@@ -205,6 +205,24 @@ Test(os, a_forked_child_does_not_have_the_mapping)
 
 /* ---- the rest ---- */
 
+Test(os, a_kept_descriptor_is_no_standard_stream)
+{
+    cr_assert_eq(bbi_os_keep_fd(-1), -1);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    cr_assert_gt(fd, STDERR_FILENO);
+    cr_assert_eq(bbi_os_keep_fd(fd), fd, "it stays where it is");
+    (void)close(fd);
+    int saved = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 10);
+    (void)close(STDIN_FILENO);
+    fd = bbi_os_keep_fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    cr_assert_gt(fd, STDERR_FILENO);
+    cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    cr_assert_eq(fcntl(STDIN_FILENO, F_GETFD), -1, "nothing took the stream's place");
+    (void)close(fd);
+    (void)dup2(saved, STDIN_FILENO);
+    (void)close(saved);
+}
+
 Test(os, clocks_run_and_random_is_random)
 {
     int64_t a = bbi_os_mono_ns();
