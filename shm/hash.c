@@ -10,9 +10,29 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #pragma GCC diagnostic pop
+#include <endian.h>
+#include <string.h>
+
+static_assert(BBI_HASH_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 refuses a shorter secret");
 
 uint64_t
 bbi_hash64(const void *data, size_t bytes)
 {
     return XXH3_64bits(data, bytes);
+}
+
+void
+bbi_hash_secret_make(struct bbi_hash_secret *out, const uint64_t seed[2])
+{
+    for (uint64_t i = 0; i < BBI_HASH_SECRET_BYTES / sizeof(uint64_t); i++) {
+        const uint64_t block[] = {htole64(seed[0]), htole64(seed[1]), htole64(i)};
+        uint64_t word = htole64(XXH3_64bits_withSeed(block, sizeof(block), seed[0] ^ seed[1]));
+        memcpy(out->bytes + i * sizeof(word), &word, sizeof(word));
+    }
+}
+
+uint64_t
+bbi_hash64_keyed(const struct bbi_hash_secret *secret, const void *data, size_t bytes)
+{
+    return XXH3_64bits_withSecret(data, bytes, secret->bytes, sizeof(secret->bytes));
 }

@@ -15,6 +15,7 @@ may_include()
     lib/endpoint)
         echo '"shm/ "lib/topic/ "lib/value/ "lib/endpoint/ <busbar/'
         ;;
+    lib/cluster) echo '"shm/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
@@ -79,7 +80,7 @@ check()
 {
     local folder
     check_includes shm
-    for folder in include topic value endpoint; do
+    for folder in include topic value endpoint cluster; do
         check_includes "lib/$folder"
     done
     for folder in "$SOURCE"/tools/*/; do
@@ -103,7 +104,7 @@ check()
 
 clean_tree()
 {
-    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint tools/cli tests/unit/shm tests/stress examples
+    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/cluster tools/cli tests/unit/shm tests/stress examples
     echo '#include <stdatomic.h>' >shm/atomic.h
     printf '#include "shm/atomic.h"\n#include <xxhash.h>\n' >shm/ring.c
     echo '#include <busbar/status.h>' >lib/include/busbar/topic.h
@@ -123,6 +124,7 @@ seed_shm_includes_public_in_quotes() { echo '#include "busbar/topic.h"' >>shm/ri
 seed_shm_includes_topic() { echo '#include "topic/match.h"' >>shm/ring.c; echo shm/ring.c:3; }
 seed_topic_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/topic/match.c; echo lib/topic/match.c:4; }
 seed_topic_includes_value() { echo '#include <busbar/value.h>' >>lib/topic/match.c; echo lib/topic/match.c:4; }
+seed_endpoint_includes_cluster() { echo '#include "lib/cluster/pool.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_public_includes_internal() { echo '#include "shm/ring.h"' >>lib/include/busbar/topic.h; echo topic.h:2; }
 seed_tool_includes_shm() { echo '#include "shm/ring.h"' >>tools/cli/main.c; echo tools/cli/main.c:3; }
 seed_example_includes_lib() { echo '#include "lib/topic/match.h"' >examples/more.cc; echo examples/more.cc:1; }

@@ -33,7 +33,7 @@ extern "C" {
 struct bb_hrw_node {
     const char *name;
     uint32_t is_alive;
-    uint32_t weight; /* 1 to 255; the default, 16, is even */
+    uint32_t weight; /* 1 to 255; 0: BB_WEIGHT_EVEN */
 };
 
 enum {
@@ -55,8 +55,11 @@ struct bb_hrw_opts {
 /*
  * bb_hrw - the nodes' order for a key: order[0] owns it, order[1] is who owns it when that one is down, ...
  *
- * Nodes that are not alive are left out.  order holds max indices into nodes.  Returns how many were filled;
- * 0: nobody is alive; BB_EINVAL; BB_ENOMEM above 512 nodes.
+ * Nodes that are not alive are left out, but name them: with BB_HRW_ZEEK what a name hashes to depends, in
+ * rare cases, on the names before it, for which Zeek sorts by name.  order holds max indices into nodes.
+ * opts NULL: keyed, with a seed of zeros.  Allocates nothing.
+ *
+ * Returns   how many were filled; 0: nobody is alive; BB_EINVAL, a name twice too; BB_ENOMEM above 512 nodes.
  */
 BB_MUST_USE BB_API int bb_hrw(const struct bb_hrw_node *nodes,
                               size_t count,
