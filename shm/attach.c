@@ -371,13 +371,20 @@ bbi_attach_join(struct bbi_attach *at, const char *name, uint32_t role, struct b
 }
 
 void
-bbi_attach_close(struct bbi_attach *at)
+bbi_attach_leave(struct bbi_attach *at)
 {
     if (at->bus != NULL && at->member < BBI_MEMBERS && at->lock_fd >= 0) {
         bbi_store_release(&at->bus->members[at->member].state, BBI_MEMBER_LEFT); /* R8 */
         BBI_HOOK("member:left");
         (void)bbi_announce(at);
+        at->member = BBI_MEMBERS;
     }
+}
+
+void
+bbi_attach_close(struct bbi_attach *at)
+{
+    bbi_attach_leave(at);
     bbi_attach_forked(at);
 }
 

@@ -44,6 +44,9 @@ bbi_attach_look(struct bbi_attach *at, const char *dir, const char *bus, struct 
 BB_MUST_USE int
 bbi_attach_join(struct bbi_attach *at, const char *name, uint32_t role, struct bbi_fault *f);
 
+/* bbi_attach_leave - the slot says LEFT from now on; locks are still held.  A second one does nothing. */
+void bbi_attach_leave(struct bbi_attach *at);
+
 /* bbi_attach_close - leaves the slot (LEFT), lets go of every lock. */
 void bbi_attach_close(struct bbi_attach *at);
 

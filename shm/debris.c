@@ -147,6 +147,9 @@ row_needs_file(const struct sweep *s, int kind, uint32_t index, uint64_t key)
 {
     const struct bbi_attach *at = s->at;
     bool is_ring = kind == BBI_FILE_RING;
+    if (kind == BBI_FILE_ROLL) { /* `index` is a generation; only this one's is read by anybody */
+        return index == at->bus->ident.generation;
+    }
     if (index >= (is_ring ? (uint32_t)BBI_RINGS : (uint32_t)BBI_SUBS)) {
         return false;
     }

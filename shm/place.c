@@ -193,6 +193,12 @@ bbi_place_sub_name(char out[BBI_FILE_NAME_BYTES], uint32_t index, uint32_t gen, 
     (void)snprintf(out, BBI_FILE_NAME_BYTES, "sub-%u-%u-%016" PRIx64 ".cur", index, gen, key);
 }
 
+void
+bbi_place_roll_name(char out[BBI_FILE_NAME_BYTES], uint32_t generation, uint64_t key)
+{
+    (void)snprintf(out, BBI_FILE_NAME_BYTES, "roll-%u-%016" PRIx64, generation, key);
+}
+
 int
 bbi_place_parse_name(const char *name, uint32_t *index, uint32_t *gen, uint64_t *key)
 {
@@ -206,6 +212,11 @@ bbi_place_parse_name(const char *name, uint32_t *index, uint32_t *gen, uint64_t 
         == 3) { /* NOLINT(cert-err34-c) */
         bbi_place_sub_name(again, *index, *gen, *key);
         return strcmp(again, name) == 0 ? BBI_FILE_SUB : 0;
+    }
+    if (sscanf(name, "roll-%u-%" SCNx64, index, key) == 2) { /* NOLINT(cert-err34-c) */
+        *gen = *index;
+        bbi_place_roll_name(again, *index, *key);
+        return strcmp(again, name) == 0 ? BBI_FILE_ROLL : 0;
     }
     return 0;
 }

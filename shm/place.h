@@ -2,7 +2,7 @@
 /*
  * shm/place.h - the directory of a bus: where it is, whose it is, what lies in it.
  *
- * A bus is DIR/NAME: `lock`, `bus.ctl`, `pub-*.ring`, `sub-*.cur`, `sock/`, `dead/`.  Its mode is 0700, or
+ * A bus is DIR/NAME: `lock`, `bus.ctl`, `pub-*.ring`, `sub-*.cur`, `roll-*`, `sock/`, `dead/`.  Its mode is 0700, or
  * 2770 with a group.  A default DIR that we do not own is refused, and any that everybody may write.
  */
 #ifndef BUSBAR_SHM_PLACE_H
@@ -42,6 +42,8 @@ void bbi_place_subdir(const struct bbi_place *place, const char *name);
 /* Names of files; index, generation and key of their row in bus.ctl. */
 void bbi_place_ring_name(char out[BBI_FILE_NAME_BYTES], uint32_t index, uint32_t gen, uint64_t key);
 void bbi_place_sub_name(char out[BBI_FILE_NAME_BYTES], uint32_t index, uint32_t gen, uint64_t key);
+/* One for each generation of the bus: `index` is the generation, `key` the bus's. */
+void bbi_place_roll_name(char out[BBI_FILE_NAME_BYTES], uint32_t generation, uint64_t key);
 
 /* bbi_place_parse_name - the kind of file that a name promises, and its row; 0 if it is not one of ours. */
 int bbi_place_parse_name(const char *name, uint32_t *index, uint32_t *gen, uint64_t *key);
