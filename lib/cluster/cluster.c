@@ -2,9 +2,10 @@
 /*
  * lib/cluster/cluster.c - join and leave; the names of topics.
  *
- *   endpoint ──► roll mapped ──► subscribed ──► publishers ──► roll read ──► UP appended ──► IN appended
+ *   endpoint ──► roll mapped, read ──► subscribed ──► publishers ──► UP appended ──► IN appended
  *
- * In this order, since UP is a promise: whoever reads it may publish to this node and be heard.  The way back:
+ * In this order, since UP is a promise: whoever reads it may publish to this node and be heard.  And whose
+ * messages we hear was up when we read, or came later.  The way back:
  * publishers and subscriber closed, the member says LEFT, and only then DOWN: whoever reads DOWN waits for our
  * last message, and must not have to wait for us.
  */
@@ -237,13 +238,12 @@ open_endpoint(struct bb_cluster *c, const struct bb_cluster_opts *o)
 static int
 come_up(struct bb_cluster *c)
 {
-    int rc = bbi_roll_begin(c);
-    if (rc < 0 || (c->flags & BB_CLUSTER_OBSERVER) != 0) {
-        return rc;
+    if ((c->flags & BB_CLUSTER_OBSERVER) != 0) {
+        return 0;
     }
     bbi_roll_look_for_gone(c);
     bbi_roll_introduce(&c->roll, c->id, c->role, (int32_t)getpid(), c->name);
-    rc = bbi_roll_say(c, BBI_ROLL_UP, c->id, 0);
+    int rc = bbi_roll_say(c, BBI_ROLL_UP, c->id, 0);
     c->up_since_ns = c->now_ns();
     if (rc == 0 && c->hold_down_ns == 0) {
         rc = bbi_roll_say(c, BBI_ROLL_IN, c->id, c->weight);
@@ -263,6 +263,9 @@ join(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_fault *f)
     if (rc == 0) {
         rc = bbi_roll_open(&c->roll, bbi_endpoint_at(c->ep), true, f);
         if (rc < 0) {
+            return bbi_error_fill(o->error, f);
+        }
+        if (bbi_roll_begin(c) < 0) {
             return bbi_error_fill(o->error, f);
         }
         rc = open_subscriber(c, o);

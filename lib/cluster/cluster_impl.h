@@ -31,6 +31,7 @@ enum bbi_peer_state {
     BBI_PEER_PLAIN = 0,   /* no node: a tool, an observer */
     BBI_PEER_WAITING = 1, /* its UP was read, not applied: its messages are held back */
     BBI_PEER_UP = 2,
+    BBI_PEER_GONE = 3, /* a node that was down before we came; the last of it is not for us */
 };
 struct bbi_peer {
     uint64_t id;

@@ -68,8 +68,8 @@ bbi_items_free(struct bbi_items *list)
     list->end = &list->first;
 }
 
-static void
-keep_copy(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg *msg)
+static int
+keep_copy(struct bbi_items *list, const struct bb_msg *msg)
 {
     struct bbi_item *item = calloc(1, sizeof(*item));
     if (item != NULL) {
@@ -77,10 +77,25 @@ keep_copy(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg *msg
     }
     if (item == NULL || item->copy == NULL) {
         free(item);
-        c->is_out_of_memory = true; /* the caller is told */
-        return;
+        return BB_ENOMEM;
     }
     bbi_items_add(list, item);
+    return 0;
+}
+
+/* Of a view that was overwritten meanwhile nothing is kept: bb_release() counts it. */
+static void
+keep_whole(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg *msg)
+{
+    struct bbi_items one;
+    bbi_items_init(&one);
+    if (keep_copy(&one, msg) < 0) {
+        c->is_out_of_memory = true; /* the caller is told */
+    } else if (bb_msg_valid(c->sub, msg)) {
+        bbi_items_add(list, one.first);
+    } else {
+        bbi_items_free(&one);
+    }
 }
 
 int
@@ -100,12 +115,7 @@ bbi_deliver_to_self(struct bb_cluster *c,
                                .wall_ns = bbi_os_wall_ns(),
                                .attr = attr & 0xffff,
                                .ring = UINT32_MAX};
-    bool was_out = c->is_out_of_memory;
-    c->is_out_of_memory = false;
-    keep_copy(c, &c->ready, &msg);
-    bool is_out = c->is_out_of_memory;
-    c->is_out_of_memory = was_out;
-    return is_out ? BB_ENOMEM : 0;
+    return keep_copy(&c->ready, &msg);
 }
 
 /* What is ready goes first, as far as there is room. */
@@ -124,8 +134,7 @@ give_ready(struct bb_cluster *c, struct out *out)
 static bool
 is_for_parts(const struct bb_msg *msg)
 {
-    const uint32_t private_bits = ~(uint32_t)0xffff; /* requests, replies, direct messages */
-    return (msg->attr & BB_KIND_MASK) == BB_CONTROL || (msg->attr & private_bits) != 0;
+    return (msg->attr & BB_KIND_MASK) == BB_CONTROL || (msg->attr & BBI_MSG_PERSONAL) != 0;
 }
 
 static bool
@@ -229,16 +238,26 @@ look_at_roll(struct bb_cluster *c)
 static struct bbi_peer *
 meet(struct bb_cluster *c, uint64_t id)
 {
+    struct bbi_who who;
     look_at_roll(c);
     struct bbi_peer *peer = bbi_peer_find(c, id);
-    return peer != NULL ? peer : bbi_peer_add(c, id);
+    if (peer == NULL) {
+        peer = bbi_peer_add(c, id);
+        if (peer != NULL && bbi_roll_who(&c->roll, id, &who)) {
+            peer->state = BBI_PEER_GONE;
+        }
+    }
+    return peer;
 }
 
 static void
 note_end(struct bb_cluster *c, const struct bb_msg *msg)
 {
     struct bbi_peer *peer = bbi_peer_find(c, msg->node_id);
-    if (peer != NULL && peer->state == BBI_PEER_PLAIN && !peer->is_up) {
+    bool is_node =
+        peer != NULL
+        && (peer->is_up || peer->state == BBI_PEER_WAITING || peer->state == BBI_PEER_UP);
+    if (peer != NULL && !is_node) {
         bbi_peer_remove(c, peer);
     } else if (peer != NULL) {
         (void)bbi_roll_say(c, BBI_ROLL_DOWN, msg->node_id,
@@ -258,7 +277,7 @@ give(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
         }
         out->n++;
     } else {
-        keep_copy(c, &c->ready, msg);
+        keep_whole(c, &c->ready, msg);
     }
 }
 
@@ -298,11 +317,14 @@ take(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
     if (BBI_UNLIKELY(peer == NULL)) {
         peer = meet(c, msg->node_id);
     }
+    if (BBI_UNLIKELY(peer != NULL && peer->state == BBI_PEER_GONE)) {
+        return;
+    }
     if (BBI_UNLIKELY(peer != NULL && peer->state == BBI_PEER_WAITING)) {
         look_at_roll(c);
         peer = bbi_peer_find(c, msg->node_id);
         if (peer != NULL && peer->state == BBI_PEER_WAITING) {
-            keep_copy(c, &c->held, msg);
+            keep_whole(c, &c->held, msg);
             return;
         }
     }

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+static_assert((int)BBI_MSG_PERSONAL == (int)BBI_MSG_ADDRESSED, "the same bits");
+static_assert((BBI_MSG_PERSONAL & BBI_MSG_COPIED) == 0, "another bit");
+
 static uint32_t
 slot_of(uint64_t node_id)
 {
@@ -170,6 +173,7 @@ bbi_msg_copy(const struct bb_msg *msg, struct bb_msg *out)
     }
     memcpy(text + topic + data, msg->node, node);
     *out = *msg;
+    out->attr |= BBI_MSG_COPIED;
     out->topic = (const char *)text;
     out->data = text + topic;
     out->node = (const char *)text + topic + data;

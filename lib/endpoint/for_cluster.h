@@ -35,7 +35,16 @@ uint32_t bbi_member_ending(const struct bbi_attach *at, uint64_t node_id);
  */
 int bbi_subscriber_is_past(const struct bb_subscriber *sub, uint64_t node_id);
 
-/* bbi_msg_copy - *out is a private copy with all that it points to; the memory to free, NULL: none is left. */
+/* Above what a ring can hold in attr, as in request_impl.h. */
+enum {
+    BBI_MSG_PERSONAL = 7 << 18, /* a request, a reply, a message to one node */
+    BBI_MSG_COPIED = 1 << 21,   /* by bbi_msg_copy(): always valid */
+};
+
+/*
+ * bbi_msg_copy - *out is a private copy with all that it points to; the memory to free, NULL: none is left.
+ * A view may be overwritten meanwhile: ask bb_msg_valid() about msg afterwards.
+ */
 void *bbi_msg_copy(const struct bb_msg *msg, struct bb_msg *out);
 
 #endif

@@ -5,6 +5,7 @@
  * The messages of one visit form a run.  Positions rise within a run, so when its first message is whole all
  * are; only then are they looked at one by one when it is not.
  */
+#include "lib/endpoint/for_cluster.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +142,7 @@ bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
     if (bbi_is_forked(sub->fork_gen)) {
         return 0;
     }
-    if (sub->is_copying || msg->status != NULL) {
+    if (sub->is_copying || msg->status != NULL || (msg->attr & BBI_MSG_COPIED) != 0) {
         return 1;
     }
     bbi_fence_acquire(); /* R2 */
