@@ -280,6 +280,12 @@ join(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_fault *f)
     if (rc == 0) {
         rc = come_up(c);
     }
+    if (rc == BB_ECORRUPT) {
+        (void)bbi_fault_set(f, rc, bb_endpoint_path(c->ep),
+                            "the roll of nodes of bus '%s' is damaged: end its processes and run "
+                            "'busbar gc'",
+                            bb_endpoint_path(c->ep));
+    }
     return rc < 0 ? bbi_error_fill(o->error, f) : 0;
 }
 

@@ -82,6 +82,7 @@ struct bbi_part {
     /*
      * A message of kind BB_CONTROL, or a request, reply or direct message; also the end of a request (its
      * status is BB_STATUS_REPLIES).  1: it was for this part, and the application does not see it; 0 else.
+     * It may be a view: who acts on it asks bb_msg_valid() after reading and before acting.
      */
     int (*message)(struct bbi_part *part, struct bb_cluster *c, const struct bb_msg *msg);
     /* After a change was applied, before the application hears of it. */
@@ -120,6 +121,7 @@ struct bb_cluster {
     uint64_t epoch;      /* next to be applied */
     struct bbi_pending_changes pending;
     uint64_t lost_changes; /* overwritten before we read them */
+    bool is_corrupt;       /* the roll is nonsense: it is not read any more, and this was told */
 
     struct bbi_peer *peers;
     size_t peer_count, peer_capacity;
@@ -158,7 +160,7 @@ void bbi_peer_remove(struct bb_cluster *c, struct bbi_peer *peer);
 void bbi_roll_catch_up(struct bb_cluster *c);
 /* bbi_roll_begin - what the roll says of nodes that are up now; they stand in pending, in their order. */
 BB_MUST_USE int bbi_roll_begin(struct bb_cluster *c);
-/* bbi_roll_say - appends a change, unless the roll says it already.  0, or BB_ENOMEM. */
+/* bbi_roll_say - appends a change, unless the roll says it already.  0; BB_ENOMEM; BB_ECORRUPT. */
 int bbi_roll_say(struct bb_cluster *c, uint32_t kind, uint64_t id, uint32_t weight);
 /* bbi_roll_look_for_gone - says DOWN of nodes whose members are gone. */
 void bbi_roll_look_for_gone(struct bb_cluster *c);

@@ -116,6 +116,9 @@ note(struct bb_cluster *c, const struct bbi_change *change)
 {
     struct bbi_peer *peer = bbi_peer_find(c, change->id);
     if (change->kind == BBI_ROLL_UP) {
+        if (peer == NULL && !bbi_member_was(bbi_endpoint_at(c->ep), change->id)) {
+            return false; /* nonsense */
+        }
         peer = peer != NULL ? peer : bbi_peer_add(c, change->id);
         return peer != NULL && note_up(peer, change);
     }
@@ -256,10 +259,22 @@ begin_again(struct bb_cluster *c)
     c->lost_changes += c->read_epoch - was;
 }
 
+/* Words that no list can have: whoever wrote them is no node of ours. */
+static void
+give_up(struct bb_cluster *c)
+{
+    const struct bb_cluster_node roll = {.name = "roll"};
+    c->is_corrupt = true;
+    bbi_tell(c, BB_STATUS_CORRUPT, &roll, 0);
+}
+
 void
 bbi_roll_catch_up(struct bb_cluster *c)
 {
     struct bbi_change change;
+    if (BBI_UNLIKELY(c->is_corrupt)) {
+        return;
+    }
     int rc = bbi_roll_read(&c->roll, c->read_epoch, &change);
     while (rc > 0) {
         if (note(c, &change) && !push_pending(c, &change)) {
@@ -270,6 +285,9 @@ bbi_roll_catch_up(struct bb_cluster *c)
     }
     if (BBI_UNLIKELY(rc < 0)) {
         begin_again(c);
+        if (bbi_roll_read(&c->roll, c->read_epoch, &change) < 0) {
+            give_up(c);
+        }
     }
 }
 
@@ -298,8 +316,8 @@ bbi_roll_say(struct bb_cluster *c, uint32_t kind, uint64_t id, uint32_t weight)
 {
     for (;;) {
         bbi_roll_catch_up(c);
-        if (c->is_out_of_memory || !is_needed(c, kind, id, weight)) {
-            return c->is_out_of_memory ? BB_ENOMEM : 0;
+        if (c->is_out_of_memory || c->is_corrupt || !is_needed(c, kind, id, weight)) {
+            return c->is_corrupt ? BB_ECORRUPT : c->is_out_of_memory ? BB_ENOMEM : 0;
         }
         const struct bbi_change change = {
             .epoch = c->read_epoch, .id = id, .kind = kind, .weight = weight};

@@ -83,19 +83,23 @@ keep_copy(struct bbi_items *list, const struct bb_msg *msg)
     return 0;
 }
 
-/* Of a view that was overwritten meanwhile nothing is kept: bb_release() counts it. */
+/*
+ * Of a view that was overwritten meanwhile the copy is as void as the view: it is handed out all the same, in its
+ * place, bb_msg_valid() says so, and bb_release() counts it.
+ */
 static void
-keep_whole(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg *msg)
+keep_in_order(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg *msg)
 {
     struct bbi_items one;
     bbi_items_init(&one);
     if (keep_copy(&one, msg) < 0) {
         c->is_out_of_memory = true; /* the caller is told */
-    } else if (bb_msg_valid(c->sub, msg)) {
-        bbi_items_add(list, one.first);
-    } else {
-        bbi_items_free(&one);
+        return;
     }
+    if (!bb_msg_valid(c->sub, msg)) {
+        one.first->msg.attr &= ~(uint32_t)BBI_MSG_COPIED;
+    }
+    bbi_items_add(list, one.first);
 }
 
 int
@@ -277,7 +281,7 @@ give(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
         }
         out->n++;
     } else {
-        keep_whole(c, &c->ready, msg);
+        keep_in_order(c, &c->ready, msg);
     }
 }
 
@@ -324,7 +328,7 @@ take(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
         look_at_roll(c);
         peer = bbi_peer_find(c, msg->node_id);
         if (peer != NULL && peer->state == BBI_PEER_WAITING) {
-            keep_whole(c, &c->held, msg);
+            keep_in_order(c, &c->held, msg);
             return;
         }
     }

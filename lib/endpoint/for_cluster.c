@@ -66,6 +66,14 @@ bbi_endpoint_leave(struct bb_endpoint *ep)
     }
 }
 
+bool
+bbi_member_was(const struct bbi_attach *at, uint64_t node_id)
+{
+    uint64_t slot = node_id & 0xffff;
+    return slot < BBI_MEMBERS && gen_of(node_id) != 0
+           && gen_of(node_id) <= bbi_load_acquire(&at->bus->members[slot].gen); /* R8 */
+}
+
 uint32_t
 bbi_member_ending(const struct bbi_attach *at, uint64_t node_id)
 {

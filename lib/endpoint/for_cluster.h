@@ -26,6 +26,9 @@ int bbi_error_fill(struct bb_error *error, const struct bbi_fault *fault);
  */
 void bbi_endpoint_leave(struct bb_endpoint *ep);
 
+/* Some member has or had this id: its slot's generation came so far. */
+bool bbi_member_was(const struct bbi_attach *at, uint64_t node_id);
+
 /* How a member ended, by the table and its lock: 0 it lives; BB_STATUS_LEFT; BB_STATUS_DIED. */
 uint32_t bbi_member_ending(const struct bbi_attach *at, uint64_t node_id);
 

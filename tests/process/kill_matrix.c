@@ -10,6 +10,7 @@
  *   stopped  The others finish meanwhile, and deaths are still noticed; continued, the victim finishes too, or
  *            finds itself evicted and accounts for every message.
  */
+#include "busbar/cluster.h"
 #include "busbar/inspect.h"
 #include "busbar/request.h"
 #include "lib/endpoint/endpoint_impl.h"
@@ -441,6 +442,81 @@ play_leave(struct bbt_side *side)
     bb_endpoint_close(ep);
 }
 
+static struct bb_cluster *
+join_cluster(struct bbt_side *side, const char *name)
+{
+    struct bb_error err = {0};
+    struct bb_cluster *c = NULL;
+    const struct bb_cluster_opts o = {.size = sizeof(o),
+                                      .dir = bbt_dir(),
+                                      .bus = BBT_BUS,
+                                      .name = name,
+                                      .role = BB_ROLE_WORKER,
+                                      .error = &err};
+    int rc = bb_cluster_join(&c, &o);
+    BBT_CHECK(side, rc == 0, "%s: %s", name, err.sentence);
+    return c;
+}
+
+/* Polls until this node was told of that change of its own. */
+static void
+poll_own_change(struct bbt_side *side, struct bb_cluster *c, uint32_t kind)
+{
+    int64_t deadline = bbt_now_ms() + bbt_ms(5000);
+    for (;;) {
+        struct bb_msg m;
+        int n = bb_cluster_poll(c, &m, 1, 10000000);
+        BBT_CHECK(side, n >= 0, "poll: %d", n);
+        BBT_CHECK(side, bbt_now_ms() < deadline, "change %u did not come", kind);
+        if (n == 1 && m.status != NULL && m.status->kind == kind
+            && m.node_id == bb_endpoint_id(bb_cluster_endpoint(c))) {
+            return;
+        }
+    }
+}
+
+/* Says UP, IN, OUT, IN, and when it is gone DOWN: five changes. */
+static void
+play_cluster(struct bbt_side *side)
+{
+    struct bb_cluster *c = join_cluster(side, "victim");
+    poll_own_change(side, c, BB_STATUS_NODE_IN);
+    BBT_CHECK(side, bb_cluster_drain(c, 1) == 0, "drain");
+    poll_own_change(side, c, BB_STATUS_NODE_OUT);
+    BBT_CHECK(side, bb_cluster_drain(c, 0) == 0, "drain no more");
+    poll_own_change(side, c, BB_STATUS_NODE_IN);
+    bb_cluster_leave(c);
+}
+
+static bool
+is_node_up(struct bb_cluster *c, const char *name)
+{
+    struct bb_cluster_node nodes[8];
+    int n = bb_cluster_nodes(c, nodes, 8);
+    for (int i = 0; i < n && i < 8; i++) {
+        if (strcmp(nodes[i].name, name) == 0) {
+            return nodes[i].is_up != 0;
+        }
+    }
+    return false;
+}
+
+/* Whatever became of the victim: another node joins, is used, and does not take the dead for living. */
+static void
+be_next_node(struct bbt_side *side, const void *arg)
+{
+    bool victim_is_dead = arg != NULL;
+    struct bb_cluster *c = join_cluster(side, "next");
+    int64_t deadline = bbt_now_ms() + bbt_ms(5000);
+    poll_own_change(side, c, BB_STATUS_NODE_IN);
+    while (victim_is_dead && is_node_up(c, "victim")) {
+        struct bb_msg m;
+        BBT_CHECK(side, bb_cluster_poll(c, &m, 1, 10000000) >= 0, "poll");
+        BBT_CHECK(side, bbt_now_ms() < deadline, "the dead victim is still up");
+    }
+    bb_cluster_leave(c);
+}
+
 static int
 count_item(const struct bb_gc_item *item, void *user)
 {
@@ -485,6 +561,8 @@ play(struct bbt_side *side, const void *arg)
         play_subscribe(side);
     } else if (is_scene("leave")) {
         play_leave(side);
+    } else if (is_scene("cluster")) {
+        play_cluster(side);
     } else if (is_scene("slow")) {
         play_slow(side);
     } else if (is_scene("fd")) {
@@ -728,6 +806,9 @@ release_holder(void)
 static void
 check_victims_messages(void)
 {
+    if (is_scene("cluster")) {
+        return; /* what it publishes is for nodes */
+    }
     uint64_t committed = bbi_load_acquire(&victim.side->committed);
     BBT_UNTIL(bbt_reader_got(&r.side->reader, WRITER_VICTIM) >= committed, 10000,
               "%s: sub-r got %lu of the victim's %lu messages", row->label,
@@ -789,7 +870,7 @@ finish(uint32_t left, uint32_t died)
     if (is_steward()) {
         wait_for_status("corpse", BB_STATUS_DIED, 1, 5000);
     }
-    if (!needs_nobody()) { /* all that it committed, and nothing else */
+    if (!needs_nobody() && !is_scene("cluster")) { /* all that it committed, and nothing else */
         uint64_t got = bbt_reader_got(&r.side->reader, WRITER_VICTIM);
         uint64_t committed = bbi_load_acquire(&victim.side->committed);
         cr_assert_eq(got, committed, "%s: sub-r got %lu of the victim's %lu messages", row->label,
@@ -804,6 +885,16 @@ finish(uint32_t left, uint32_t died)
 }
 
 static void
+check_roll(bool killed)
+{
+    static struct bbt_child next;
+    if (is_scene("cluster")) {
+        bbt_fork(&next, "next", be_next_node, killed ? "dead" : NULL);
+        bbt_wait_end(&next, PATIENCE_MS);
+    }
+}
+
+static void
 run_killed(void)
 {
     stop_signal = SIGKILL;
@@ -811,6 +902,7 @@ run_killed(void)
     start_victim();
     bbt_wait_kill(&victim, PATIENCE_MS);
     cr_assert_eq(victim.side->hit, 1, "%s: never hit", row->label);
+    check_roll(stop_signal == SIGKILL);
     release_holder();
     if (needs_nobody()) {
         start_living(true);
@@ -859,6 +951,7 @@ run_stopped(void)
     start_victim();
     bbt_wait_stop(&victim, PATIENCE_MS);
     cr_assert_eq(victim.side->hit, 1, "%s: never hit", row->label);
+    check_roll(stop_signal == SIGKILL);
     release_holder();
     if (ends("held")) {
         check_held();
