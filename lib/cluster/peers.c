@@ -220,6 +220,9 @@ push_differences(struct bb_cluster *c, const struct bbi_pending_changes *now, ui
             .epoch = was, .id = peer->id, .kind = BBI_ROLL_DOWN, .weight = 2};
         bool is_out = peer->is_up && peer->was_in && !peer->is_in;
         change.kind = is_out ? BBI_ROLL_OUT : BBI_ROLL_DOWN;
+        if (bbi_member_ending(bbi_endpoint_at(c->ep), peer->id) == BB_STATUS_LEFT) {
+            change.weight = 1;
+        }
         if (is_out || (peer->was_up && !peer->is_up)) {
             (void)push_pending(c, &change);
         }
