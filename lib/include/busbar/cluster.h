@@ -121,7 +121,10 @@ struct bb_cluster_opts {
     struct bb_error *error;
 };
 
-/* bb_cluster_join - 0; as bb_endpoint_open(), bb_subscriber_open(), bb_publisher_open(). */
+/*
+ * bb_cluster_join - 0; as bb_endpoint_open(), bb_subscriber_open(), bb_publisher_open(); BB_EEXIST a living
+ * member has the name; BB_ENOENT the layout has no node of this name and role; BB_ECORRUPT.
+ */
 BB_MUST_USE BB_API int bb_cluster_join(struct bb_cluster **out, const struct bb_cluster_opts *opts);
 /* bb_cluster_leave - says so, flushes, closes. */
 BB_API void bb_cluster_leave(struct bb_cluster *c);
@@ -161,7 +164,12 @@ enum {
 /*
  * bb_cluster_poll - as bb_poll() of its subscriber, with the cluster's own business done on the way: changes,
  * relays, questions about variables.  Messages of a node come after its NODE_UP and before its NODE_DOWN;
- * all nodes see all changes in the same order.  bb_release() as usual, on bb_cluster_subscriber().
+ * all nodes see all changes in the same order, a node its own ones too.  JOINED, LEFT and DIED are not given:
+ * UP and DOWN are, and who is no node (a tool) comes and goes unseen.  What this node sends to itself as the
+ * owner of a key comes here too.  Pools and fate follow changes when they are read, which may be a few
+ * messages before their status is given.  bb_release() as usual, on bb_cluster_subscriber(): a message that
+ * had to be copied stays until the next poll.  A status BB_STATUS_CORRUPT of "roll": the changes are not
+ * well formed and are not read any more, messages still are.
  */
 BB_MUST_USE BB_API int
 bb_cluster_poll(struct bb_cluster *c, struct bb_msg *msgs, size_t max, int64_t timeout_ns);
@@ -173,6 +181,8 @@ bb_cluster_subscribe(struct bb_cluster *c, const char *prefix, uint32_t flags);
 /*
  * bb_cluster_is_complete - 1 if all nodes of the layout are up and what each of them subscribed to when it
  * joined is known to our publishers: what is published now reaches them.  0 if not yet; without a layout 1.
+ * As of the last bb_cluster_poll().  Subscriptions hold for every publish that begins after they were made, and
+ * a node is up only after it made its own.
  */
 BB_API int bb_cluster_is_complete(struct bb_cluster *c);
 
@@ -191,7 +201,7 @@ struct bb_cluster_node {
 BB_MUST_USE BB_API int
 bb_cluster_nodes(const struct bb_cluster *c, struct bb_cluster_node *out, size_t max);
 
-/* bb_cluster_drain - on: pools use this node no longer, though it stays up; off: they do again. */
+/* bb_cluster_drain - on: pools use this node no longer, though it stays up; off: they do again, at once. */
 BB_MUST_USE BB_API int bb_cluster_drain(struct bb_cluster *c, int on);
 
 /* ---- pools -------------------------------------------------------------------------------------- */
@@ -311,7 +321,7 @@ BB_MUST_USE BB_API int bb_cluster_ask(struct bb_cluster *c,
 
 /* ---- looking, without joining --------------------------------------------------------------------- */
 
-/* bb_look_cluster - nodes as the bus's roll has them, by name; as bb_look_nodes().  0 when nobody ever joined. */
+/* bb_look_cluster - nodes as the bus's roll has them, by name; who died is not up, also if nobody noticed.  As bb_look_nodes(); 0 when nobody ever joined. */
 BB_MUST_USE BB_API int
 bb_look_cluster(struct bb_look *look, struct bb_cluster_node *out, size_t max, uint64_t *epoch);
 /* bb_look_changes - changes from epoch `from` on, in their order; BB_EOVERRUN: older ones are gone, *first says. */
@@ -326,7 +336,7 @@ struct bb_change {
 BB_MUST_USE BB_API int bb_look_changes(
     struct bb_look *look, uint64_t from, struct bb_change *out, size_t max, uint64_t *first);
 
-/* bb_cluster_seed - of BB_HRW_KEYED on this bus: random, made with the roll, the same for all. */
+/* bb_cluster_seed - of BB_HRW_KEYED on this bus: random, made with the roll, the same for all.  BB_ENOENT: nobody ever joined. */
 BB_MUST_USE BB_API int bb_cluster_seed(struct bb_look *look, uint64_t seed[2]);
 
 #ifdef __cplusplus
