@@ -7,6 +7,7 @@
  */
 #include "busbar/inspect.h"
 #include "lib/endpoint/endpoint_impl.h"
+#include "lib/endpoint/private_bus.h"
 #include "shm/debris.h"
 #include "shm/os.h"
 #include "shm/steward.h"
@@ -113,6 +114,29 @@ bb_gc(const struct bb_gc_opts *opts)
     } else {
         f.code = rc;
         (void)bbi_error_set(o.error, &f);
+    }
+    bbi_attach_forked(&at);
+    return rc;
+}
+
+int
+bbi_bus_remove(const char *dir, const char *bus)
+{
+    const struct bb_gc_opts o = {.size = sizeof(o), .dir = dir, .bus = bus};
+    struct bbi_fault f;
+    struct bbi_attach at;
+    bool is_alone = false;
+    int rc = open_bus(&at, &o, &is_alone, &f);
+    if (rc == 0 && !is_alone) {
+        rc = BB_EBUSY;
+    }
+    if (rc == 0) {
+        (void)bbi_debris_clear(&at, 0, NULL, NULL);
+        (void)unlinkat(at.place.dir_fd, "lock", 0); /* held until the directory is gone */
+    }
+    /* Without a lock file: whoever removed this one was killed before it was done. */
+    if ((rc == 0 || rc == BB_ENOBUS) && at.place.dir_fd >= 0) {
+        rc = rmdir(at.place.path) == 0 ? 0 : -errno;
     }
     bbi_attach_forked(&at);
     return rc;
