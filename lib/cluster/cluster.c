@@ -10,6 +10,7 @@
  * last message, and must not have to wait for us.
  */
 #include "lib/cluster/cluster_impl.h"
+#include "lib/cluster/services.h"
 #include "shm/os.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -277,6 +278,7 @@ join(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_fault *f)
         return rc; /* in words already */
     }
     rc = bbi_pools_begin(c);
+    rc = rc < 0 ? rc : bbi_services_begin(c);
     if (rc == 0) {
         rc = come_up(c);
     }
@@ -292,6 +294,13 @@ join(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_fault *f)
 static void
 close_all(struct bb_cluster *c)
 {
+    while (c->parts != NULL) {
+        struct bbi_part *part = c->parts;
+        c->parts = part->next;
+        if (part->leave != NULL) {
+            part->leave(part, c);
+        }
+    }
     if (c->ep != NULL) {
         bool is_ours = !bbi_endpoint_is_forked(c->ep);
         bbi_endpoint_leave(c->ep);
@@ -344,13 +353,6 @@ bb_cluster_leave(struct bb_cluster *c)
 {
     if (c == NULL) {
         return;
-    }
-    while (c->parts != NULL) {
-        struct bbi_part *part = c->parts;
-        c->parts = part->next;
-        if (part->leave != NULL) {
-            part->leave(part, c);
-        }
     }
     close_all(c);
 }

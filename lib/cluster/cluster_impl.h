@@ -95,7 +95,8 @@ struct bbi_part {
     void (*leave)(struct bbi_part *part, struct bb_cluster *c);
 };
 
-struct bbi_pools; /* pools.c */
+struct bbi_pools;    /* pools.c */
+struct bbi_services; /* services.c */
 
 struct bb_cluster {
     struct bb_endpoint *ep;
@@ -138,6 +139,7 @@ struct bb_cluster {
 
     struct bbi_part *parts;
     struct bbi_pools *pools;
+    struct bbi_services *services;
     bb_fate_cb fate;
     void *user;
 };

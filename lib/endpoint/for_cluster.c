@@ -187,3 +187,9 @@ bbi_msg_copy(const struct bb_msg *msg, struct bb_msg *out)
     out->node = (const char *)text + topic + data;
     return copy;
 }
+
+bool
+bbi_subscriber_hears(const struct bb_subscriber *sub, const char *topic, size_t bytes)
+{
+    return bbi_subscriber_wants(sub, topic, bytes);
+}

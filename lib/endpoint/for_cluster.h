@@ -38,6 +38,9 @@ uint32_t bbi_member_ending(const struct bbi_attach *at, uint64_t node_id);
  */
 int bbi_subscriber_is_past(const struct bb_subscriber *sub, uint64_t node_id);
 
+/* bbi_subscriber_hears - a prefix of its matches the topic. */
+bool bbi_subscriber_hears(const struct bb_subscriber *sub, const char *topic, size_t bytes);
+
 /* Above what a ring can hold in attr, as in request_impl.h. */
 enum {
     BBI_MSG_PERSONAL = 7 << 18, /* a request, a reply, a message to one node */

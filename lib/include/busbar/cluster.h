@@ -247,7 +247,9 @@ BB_MUST_USE BB_API int bb_pool_next(struct bb_pool *pool, const char *key, const
  * ..._hrw    to the owner of the key; BB_ENOENT when the pool has nobody: nothing was published.
  * ..._rr     to the node whose turn it is, for rr_key.
  * relay      through a node of the pool, by its turn or by the key, which publishes it on `topic`; through the
- *            manager when the pool has nobody.  BB_ENOENT when there is no manager either.
+ *            manager when the pool has nobody.  BB_ENOENT when there is no manager either.  All who subscribed
+ *            to the topic hear it once, also who sent it and who relays; it comes from who relays.  What
+ *            that node's ring refuses it counts (busbar::relayed).  BB_EINVAL an event of kind BB_CONTROL.
  */
 BB_MUST_USE BB_API int bb_cluster_publish(
     struct bb_cluster *c, const char *topic, const void *event, size_t bytes, uint32_t attr);
@@ -273,7 +275,12 @@ BB_MUST_USE BB_API int bb_cluster_relay_rr(struct bb_pool *pool,
                                            size_t bytes,
                                            uint32_t attr);
 
-/* Where an event goes whenever it is raised. */
+/*
+ * Where an event goes whenever it is raised.
+ *
+ * `via`: to the node that owns the argument's text form (bb_value_text()), the one that `busbar pool where TEXT`
+ * names; also when that is the node that raises it: then bb_cluster_poll() gives it to itself.
+ */
 struct bb_declare_opts {
     size_t size;
     const char *event; /* its name */
@@ -283,19 +290,37 @@ struct bb_declare_opts {
     uint32_t is_round_robin; /* via: in turn, not by the argument */
     struct bb_error *error;
 };
+/*
+ * bb_cluster_declare - 0, also when the same was declared before; BB_EEXIST it goes elsewhere already; BB_ENOENT
+ * no such pool; BB_EINVAL no event, or not just one of topic and via.
+ */
 BB_MUST_USE BB_API int bb_cluster_declare(struct bb_cluster *c, const struct bb_declare_opts *opts);
-/* bb_cluster_raise - publishes the event as it was declared.  BB_ENOENT: it was not, or nobody is there. */
+/*
+ * bb_cluster_raise - publishes the event as it was declared.
+ *
+ * BB_ENOENT it was not declared, or its pool has nobody; BB_EINVAL it has no such argument; BB_ETYPE, BB_ECORRUPT
+ * it is no event; else as bb_publish().
+ */
 BB_MUST_USE BB_API int
 bb_cluster_raise(struct bb_cluster *c, const void *event, size_t bytes, uint32_t attr);
 
 /* ---- variables ---------------------------------------------------------------------------------- */
 
-/* Puts the value; called from bb_cluster_poll(). */
+/*
+ * Puts one value; called from bb_cluster_poll(), and from bb_cluster_ask() of this node itself.  When there was
+ * not room enough it is called again, and puts the same.
+ */
 typedef void (*bb_show_cb)(struct bb_builder *b, void *user);
 /* 0, or a status; what is not of the right type is BB_ETYPE. */
 typedef int (*bb_set_cb)(const struct bb_value *value, void *user);
 
-/* bb_cluster_variable - makes a name known to `busbar print`, and with set to `busbar set`.  BB_EEXIST. */
+/*
+ * bb_cluster_variable - makes a name known to `busbar print`, and with set to `busbar set`.
+ *
+ * Every node has busbar::node, ::role, ::pid, ::epoch, ::lost (messages, by its subscriber), ::heard (all of
+ * its counts), ::relayed (events that it published for others: done, refused) and ::variables (the names).
+ * Returns   0; BB_EEXIST; BB_EINVAL no name or no show; BB_ENAMETOOLONG above 255 bytes; BB_ENOMEM.
+ */
 BB_MUST_USE BB_API int bb_cluster_variable(
     struct bb_cluster *c, const char *name, bb_show_cb show, bb_set_cb set, void *user);
 
@@ -304,11 +329,19 @@ struct bb_variable_answer {
     uint64_t node_id;
     int code; /* 0; BB_ENOENT no such variable; what set said; BB_ETIMEDOUT, BB_EPEERGONE: no answer */
     struct bb_value value; /* code 0: as it is (after the set) */
+    const char *sentence;  /* "", or why there is no value, in the node's own words */
 };
+/* Not 0: no more calls. */
 typedef int (*bb_variable_cb)(const struct bb_variable_answer *answer, void *user);
 /*
  * bb_cluster_ask - asks these nodes (none: all that are up) for a variable, or sets it when value is not NULL,
- * and calls back once for each node that was asked, by name.  Returns how many answered with code 0.
+ * and calls back once for each node that was asked, by name.
+ *
+ * All are asked at once and it returns when the last one has answered, has gone, or timeout_ns is over (0: 1 s;
+ * negative: no bound): one that is stopped costs the others nothing.  A set that was not begun by then is not
+ * done.  Messages of this node wait meanwhile, questions to it too; messages that were polled stay valid.
+ * Returns   how many answered with code 0; BB_EMSGSIZE the value is too large for a message; as
+ *           bb_subscriber_open().
  */
 BB_MUST_USE BB_API int bb_cluster_ask(struct bb_cluster *c,
                                       const char *variable,
