@@ -11,6 +11,7 @@
  */
 #include "lib/cluster/cluster_impl.h"
 #include "lib/cluster/services.h"
+#include "lib/cluster/standalone.h"
 #include "shm/os.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,7 +140,11 @@ take_options(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_f
                       "weight (at most 255), hrw, hold_down_ns or layout of the "
                       "cluster are not ones there are");
     }
-    rc = bbi_nodes_expect(c, o->layout, o->layout_count);
+    /* Alone nobody else is expected; there being a layout still means that its being complete is told. */
+    bool is_alone = bbi_cluster_is_alone(c);
+    rc = bbi_nodes_expect(c, o->layout, is_alone ? 0 : o->layout_count);
+    c->has_layout = o->layout_count > 0;
+    c->flags &= is_alone ? ~(uint32_t)BB_CLUSTER_CLOSED : UINT32_MAX;
     if (rc < 0) {
         return bbi_fault_set(f, rc, "layout",
                              "the layout has a name twice, or one that is no name");
@@ -152,38 +157,79 @@ take_options(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_f
     return 0;
 }
 
-enum { OWN_PREFIXES = 5, TOPIC_BYTES = 192 };
+enum { OWN_PREFIXES = 9, TOPIC_BYTES = 192 };
+
+struct own_prefixes {
+    char text[OWN_PREFIXES][TOPIC_BYTES];
+    const char *at[OWN_PREFIXES];
+    size_t bytes[OWN_PREFIXES];
+    size_t count;
+};
+
+/* n: what was written to the next text, or a status. */
+static int
+add_prefix(struct own_prefixes *p, int n)
+{
+    if (n < 0) {
+        return n;
+    }
+    p->at[p->count] = p->text[p->count];
+    p->bytes[p->count++] = (size_t)n;
+    return 0;
+}
+
+static int
+add_topic(const struct bb_cluster *c, struct own_prefixes *p, const char *what, const char *name)
+{
+    return add_prefix(p, bbi_cluster_topic(c, what, name, "", p->text[p->count], TOPIC_BYTES));
+}
 
 /* What a node hears from the start: its class, node, id and pool by whole components, and calls to look. */
 static int
+prefixes_of_node(const struct bb_cluster *c, struct own_prefixes *p)
+{
+    int rc = add_topic(c, p, bb_role_name(c->role), "");
+    rc = rc < 0 ? rc : add_topic(c, p, "pool/", bb_role_name(c->role));
+    rc = rc < 0 ? rc
+                : add_prefix(p, bb_cluster_topic_node(c, c->name, p->text[p->count], TOPIC_BYTES));
+    return rc < 0 ? rc
+                  : add_prefix(p, bb_cluster_topic_id(c, c->id, p->text[p->count], TOPIC_BYTES));
+}
+
+/* Alone: every class and every node. */
+static int
+prefixes_of_all(const struct bb_cluster *c, struct own_prefixes *p)
+{
+    int rc = add_topic(c, p, "node", "");
+    rc = rc < 0 ? rc : add_topic(c, p, "nodeid", "");
+    for (uint32_t role = BB_ROLE_NONE + 1; rc == 0 && role <= ROLE_LAST; role++) {
+        rc = add_topic(c, p, bb_role_name(role), "");
+    }
+    return rc;
+}
+
+static int
 open_subscriber(struct bb_cluster *c, const struct bb_cluster_opts *o)
 {
-    char text[OWN_PREFIXES][TOPIC_BYTES];
-    const char *prefixes[OWN_PREFIXES];
-    size_t bytes[OWN_PREFIXES];
-    size_t count = 0;
-    bool is_node = (c->flags & BB_CLUSTER_OBSERVER) == 0;
-    int n[OWN_PREFIXES] = {
-        bbi_cluster_topic(c, "roll", "", "", text[0], TOPIC_BYTES),
-        is_node ? bb_cluster_topic_class(c, c->role, text[1], TOPIC_BYTES) : 0,
-        is_node ? bb_cluster_topic_node(c, c->name, text[2], TOPIC_BYTES) : 0,
-        is_node ? bb_cluster_topic_id(c, c->id, text[3], TOPIC_BYTES) : 0,
-        is_node ? bb_cluster_topic_pool(c, bb_role_name(c->role), text[4], TOPIC_BYTES) : 0,
-    };
-    for (size_t i = 0; i < OWN_PREFIXES; i++) {
-        if (n[i] > 0) {
-            prefixes[count] = text[i];
-            bytes[count++] = (size_t)n[i];
-        }
+    struct own_prefixes p = {.count = 0};
+    int rc = add_topic(c, &p, "roll", "");
+    if (rc == 0 && bbi_cluster_is_alone(c)) {
+        rc = prefixes_of_all(c, &p);
+    } else if (rc == 0 && (c->flags & BB_CLUSTER_OBSERVER) == 0) {
+        rc = prefixes_of_node(c, &p);
+    }
+    if (rc < 0) {
+        return rc;
     }
     uint32_t flags = o->subscriber_flags != 0 ? o->subscriber_flags : BB_SUBSCRIBER_RELIABLE;
     const struct bb_subscriber_opts so = {
         .size = sizeof(so),
-        .flags = flags | BB_SUBSCRIBER_STATUS,
+        .flags = flags | BB_SUBSCRIBER_STATUS
+                 | (bbi_cluster_is_alone(c) ? (uint32_t)BB_SUBSCRIBER_LOOPBACK : 0),
         .wait = o->wait,
-        .prefixes = prefixes,
-        .prefix_bytes = bytes,
-        .prefix_count = count,
+        .prefixes = p.at,
+        .prefix_bytes = p.bytes,
+        .prefix_count = p.count,
         .prefix_flags = BB_TOPIC_PATH,
         .error = o->error,
     };
@@ -193,13 +239,17 @@ open_subscriber(struct bb_cluster *c, const struct bb_cluster_opts *o)
 static int
 open_publishers(struct bb_cluster *c, const struct bb_cluster_opts *o)
 {
+    /* Alone nobody else makes room: never wait for ourselves, and never give ourselves up. */
+    uint32_t policy = bbi_cluster_is_alone(c) ? BB_POLICY_FAIL : BB_POLICY_DEFAULT;
     const struct bb_publisher_opts data = {.size = sizeof(data),
                                            .lane = BB_LANE_DATA,
+                                           .policy = policy,
                                            .depth = o->data_depth,
                                            .bytes = o->data_bytes,
                                            .error = o->error};
     const struct bb_publisher_opts control = {.size = sizeof(control),
                                               .lane = BB_LANE_CONTROL,
+                                              .policy = policy,
                                               .depth = o->control_depth,
                                               .bytes = o->control_bytes,
                                               .error = o->error};
@@ -221,13 +271,14 @@ open_publishers(struct bb_cluster *c, const struct bb_cluster_opts *o)
 static int
 open_endpoint(struct bb_cluster *c, const struct bb_cluster_opts *o)
 {
-    const struct bb_endpoint_opts eo = {.size = sizeof(eo),
-                                        .dir = o->dir,
-                                        .bus = o->bus,
-                                        .name = c->name[0] != '\0' ? c->name : NULL,
-                                        .role = o->role,
-                                        .error = o->error};
-    int rc = bb_endpoint_open(&c->ep, &eo);
+    struct bb_endpoint_opts eo = {.size = sizeof(eo),
+                                  .dir = o->dir,
+                                  .bus = o->bus,
+                                  .name = c->name[0] != '\0' ? c->name : NULL,
+                                  .role = o->role,
+                                  .error = o->error};
+    int rc = bbi_cluster_is_alone(c) ? bbi_alone_begin(c, &eo) : 0;
+    rc = rc < 0 ? rc : bb_endpoint_open(&c->ep, &eo);
     if (rc == 0) {
         c->id = bb_endpoint_id(c->ep);
         (void)snprintf(c->name, sizeof(c->name), "%s", bb_endpoint_name(c->ep));
@@ -312,6 +363,7 @@ close_all(struct bb_cluster *c)
         }
         bb_endpoint_close(c->ep);
     }
+    bbi_alone_end(c);
     bbi_items_free(&c->ready);
     bbi_items_free(&c->held);
     bbi_items_free(&c->told);

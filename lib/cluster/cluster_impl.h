@@ -57,6 +57,8 @@ struct bbi_items {
     struct bbi_item *first, **end;
 };
 
+enum { BBI_SELF_MOST_BYTES = 1 << 26 };
+
 /* Changes that were read and not applied; a circle that grows. */
 struct bbi_pending_changes {
     struct bbi_change *at;
@@ -97,6 +99,7 @@ struct bbi_part {
 
 struct bbi_pools;    /* pools.c */
 struct bbi_services; /* services.c */
+struct bbi_alone;    /* standalone.c */
 
 struct bb_cluster {
     struct bb_endpoint *ep;
@@ -140,6 +143,8 @@ struct bb_cluster {
     struct bbi_part *parts;
     struct bbi_pools *pools;
     struct bbi_services *services;
+    struct bbi_alone *alone; /* NULL: in a cluster */
+    size_t self_bytes;       /* in ready, of bbi_deliver_to_self() */
     bb_fate_cb fate;
     void *user;
 };
@@ -186,7 +191,10 @@ bbi_tell(struct bb_cluster *c, uint32_t kind, const struct bb_cluster_node *node
 void bbi_items_init(struct bbi_items *list);
 void bbi_items_add(struct bbi_items *list, struct bbi_item *item);
 void bbi_items_free(struct bbi_items *list);
-/* bbi_deliver_to_self - a message that the application gets as if another node had published it. */
+/*
+ * bbi_deliver_to_self - a message that the application gets as if another node had published it.
+ * 0; BB_EAGAIN when BBI_SELF_MOST_BYTES wait already: poll first; BB_ENOMEM.
+ */
 BB_MUST_USE int bbi_deliver_to_self(struct bb_cluster *c,
                                     const char *topic,
                                     size_t topic_bytes,

@@ -110,6 +110,10 @@ bbi_deliver_to_self(struct bb_cluster *c,
                     size_t bytes,
                     uint32_t attr)
 {
+    size_t size = topic_bytes + bytes;
+    if (c->self_bytes > 0 && size > BBI_SELF_MOST_BYTES - c->self_bytes) {
+        return BB_EAGAIN;
+    }
     const struct bb_msg msg = {.topic = topic,
                                .topic_bytes = topic_bytes,
                                .data = data,
@@ -119,7 +123,12 @@ bbi_deliver_to_self(struct bb_cluster *c,
                                .wall_ns = bbi_os_wall_ns(),
                                .attr = attr & 0xffff,
                                .ring = UINT32_MAX};
-    return keep_copy(&c->ready, &msg);
+    int rc = keep_copy(&c->ready, &msg);
+    if (rc == 0) {
+        c->self_bytes += size;
+        bbi_subscriber_poke(c->sub);
+    }
+    return rc;
 }
 
 /* What is ready goes first, as far as there is room. */
@@ -129,6 +138,9 @@ give_ready(struct bb_cluster *c, struct out *out)
     while (c->ready.first != NULL && out->n < out->room) {
         struct bbi_item *item = take_first(&c->ready);
         out->msgs[out->n++] = item->msg;
+        if (item->msg.ring == UINT32_MAX) {
+            c->self_bytes -= item->msg.topic_bytes + item->msg.bytes;
+        }
         bbi_items_add(&c->told, item);
     }
 }
@@ -442,6 +454,9 @@ bb_cluster_poll(struct bb_cluster *c, struct bb_msg *msgs, size_t max, int64_t t
     for (;;) {
         int n = poll_once(c, &out, max, deadline, timeout_ns);
         if (n != 0 || timeout_ns == 0 || c->now_ns() >= deadline) {
+            if (c->ready.first != NULL) {
+                bbi_subscriber_poke(c->sub); /* a loop that polls when told to polls again */
+            }
             return n;
         }
     }

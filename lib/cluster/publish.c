@@ -3,10 +3,11 @@
  * lib/cluster/publish.c - an event to a topic, to the owner of a key, to the node whose turn it is.
  *
  * An owner that is this node gets its own message too: it is put among those of the next poll, as the publisher's
- * ring is not read by its own endpoint.
+ * ring is not read by its own endpoint.  Standalone it is, and all goes the one way.
  */
 #include "lib/cluster/cluster_impl.h"
 #include "lib/cluster/pools.h"
+#include "lib/cluster/standalone.h"
 #include <string.h>
 
 enum { TOPIC_BYTES = 192 };
@@ -22,9 +23,8 @@ int
 bb_cluster_publish(
     struct bb_cluster *c, const char *topic, const void *event, size_t bytes, uint32_t attr)
 {
-    return c->data == NULL
-               ? BB_ENOTSUP
-               : bb_publish_to(c->data, topic, strlen(topic), event, bytes, as_event(attr));
+    return c->data == NULL ? BB_ENOTSUP
+                           : bbi_cluster_out(c, topic, strlen(topic), event, bytes, as_event(attr));
 }
 
 int
@@ -36,10 +36,10 @@ bbi_publish_to_node(
     if (n < 0 || c->data == NULL) {
         return n < 0 ? n : BB_ENOTSUP;
     }
-    if (strcmp(name, c->name) == 0) {
+    if (strcmp(name, c->name) == 0 && !bbi_cluster_is_alone(c)) {
         return bbi_deliver_to_self(c, topic, (size_t)n, event, bytes, as_event(attr));
     }
-    return bb_publish_to(c->data, topic, (size_t)n, event, bytes, as_event(attr));
+    return bbi_cluster_out(c, topic, (size_t)n, event, bytes, as_event(attr));
 }
 
 int

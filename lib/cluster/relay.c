@@ -75,7 +75,7 @@ must_tell_ourselves(const struct bb_cluster *c, const char *topic, size_t topic_
 static int
 publish(struct bb_cluster *c, const struct bbi_envelope *e, uint32_t more)
 {
-    int rc = bb_publish_to(c->data, e->topic, e->topic_bytes, e->data, e->bytes, e->attr | more);
+    int rc = bbi_cluster_out(c, e->topic, e->topic_bytes, e->data, e->bytes, e->attr | more);
     if (rc < 0 || !must_tell_ourselves(c, e->topic, e->topic_bytes)) {
         return rc;
     }

@@ -11,6 +11,7 @@
 #include "lib/cluster/cluster_impl.h"
 #include "lib/cluster/declare.h"
 #include "lib/cluster/relay.h"
+#include "lib/cluster/standalone.h"
 #include "lib/cluster/variable.h"
 
 enum { BBI_SERVICE_TOPIC_BYTES = 256 };
@@ -32,10 +33,4 @@ BB_MUST_USE int bbi_service_topic(const struct bb_cluster *c,
                                   const char *node,
                                   const char *service,
                                   char out[BBI_SERVICE_TOPIC_BYTES]);
-static inline bool
-bbi_cluster_is_alone(const struct bb_cluster *c)
-{
-    return (c->flags & BB_CLUSTER_STANDALONE) != 0;
-}
-
 #endif

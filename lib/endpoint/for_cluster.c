@@ -11,6 +11,7 @@
 #include "lib/endpoint/request_impl.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 static_assert((int)BBI_MSG_PERSONAL == (int)BBI_MSG_ADDRESSED, "the same bits");
 static_assert((BBI_MSG_PERSONAL & BBI_MSG_COPIED) == 0, "another bit");
@@ -192,4 +193,12 @@ bool
 bbi_subscriber_hears(const struct bb_subscriber *sub, const char *topic, size_t bytes)
 {
     return bbi_subscriber_wants(sub, topic, bytes);
+}
+
+void
+bbi_subscriber_poke(struct bb_subscriber *sub)
+{
+    if (sub->epoll_fd >= 0) {
+        (void)eventfd_write(sub->self_fd, 1);
+    }
 }

@@ -38,6 +38,9 @@ uint32_t bbi_member_ending(const struct bbi_attach *at, uint64_t node_id);
  */
 int bbi_subscriber_is_past(const struct bb_subscriber *sub, uint64_t node_id);
 
+/* bbi_subscriber_poke - its descriptor, if it has one, is readable until the next bb_poll(). */
+void bbi_subscriber_poke(struct bb_subscriber *sub);
+
 /* bbi_subscriber_hears - a prefix of its matches the topic. */
 bool bbi_subscriber_hears(const struct bb_subscriber *sub, const char *topic, size_t bytes);
 

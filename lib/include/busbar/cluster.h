@@ -8,8 +8,11 @@
  * Threads    A cluster handle belongs to one thread at a time.  Other threads of the process publish with
  *            publishers of their own of bb_cluster_endpoint(), on topics that the handle's thread asked for.
  * Waiting    As in endpoint.h: nothing waits unless it takes a timeout.
- * Alone      With BB_CLUSTER_STANDALONE every pool has this node, what is published is delivered to
- *            oneself, and the same program does all of it alone.
+ * Alone      With BB_CLUSTER_STANDALONE every pool has this node, it hears all classes and all nodes' topics,
+ *            what is published is delivered to oneself by the next poll, the layout is complete at once, and
+ *            the same program does all of it alone.  It has a bus of its own below `dir` (`alone-...`; `bus`
+ *            does not count), that goes when it leaves, or with the next one if it was killed.  When nobody
+ *            polls, what does not fit into the ring waits in memory: up to 64 MiB, then BB_EAGAIN.
  * Source     Zeek's cluster framework: topics, pools, hashing (rendezvous hashing, Thaler and Ravishankar
  *            1998); the total order of changes is busbar's own (docs/architecture.md).
  */
@@ -244,7 +247,8 @@ BB_MUST_USE BB_API int bb_pool_next(struct bb_pool *pool, const char *key, const
  * All of these publish an event that was built in `event` (bb_event_begin() to bb_event_end()) with the
  * cluster's own data ring, and return as bb_publish(), flushed unless attr has BB_MORE.
  *
- * ..._hrw    to the owner of the key; BB_ENOENT when the pool has nobody: nothing was published.
+ * ..._hrw    to the owner of the key; BB_ENOENT when the pool has nobody: nothing was published.  An owner that
+ *            is this node gets it with its next bb_cluster_poll(); BB_EAGAIN when 64 MiB wait for that.
  * ..._rr     to the node whose turn it is, for rr_key.
  * relay      through a node of the pool, by its turn or by the key, which publishes it on `topic`; through the
  *            manager when the pool has nobody.  BB_ENOENT when there is no manager either.  All who subscribed
