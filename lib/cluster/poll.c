@@ -20,6 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    MOST_ROUNDS = 4096
+}; /* of messages that are not for the application, without a look at the time */
 static const int64_t GONE_EVERY_NS = 250000000; /* looks for nodes that went without a word */
 static const int64_t BLOCKED_WAIT_NS = 1000000; /* while a DOWN waits for our reading */
 
@@ -28,6 +31,7 @@ struct out {
     struct bb_msg *msgs;
     size_t n;
     size_t room;
+    int came; /* of the last bb_poll(): what was ours is not given */
 };
 
 /* ---- lists ---- */
@@ -421,11 +425,13 @@ poll_once(struct bb_cluster *c, struct out *out, size_t max, int64_t deadline, i
     int64_t due = tick(c);
     look_at_roll(c);
     out->room = max;
+    out->came = 0;
     give_ready(c, out);
     if (out->n > 0 || c->is_out_of_memory) {
         return out->n > 0 ? (int)out->n : say_no_memory(c);
     }
     int n = bb_poll(c->sub, out->msgs, max, wait_of(c, due, deadline, timeout_ns));
+    out->came = n;
     if (n < 0) {
         return n;
     }
@@ -451,8 +457,11 @@ bb_cluster_poll(struct bb_cluster *c, struct bb_msg *msgs, size_t max, int64_t t
     bool is_bounded = timeout_ns >= 0 && timeout_ns < INT64_MAX - now;
     int64_t deadline = is_bounded ? now + timeout_ns : INT64_MAX;
     struct out out = {.msgs = msgs};
-    for (;;) {
+    for (int rounds = 0;; rounds++) {
         int n = poll_once(c, &out, max, deadline, timeout_ns);
+        if (n == 0 && out.came > 0 && rounds < MOST_ROUNDS) {
+            continue; /* all of it was the cluster's own: 0 means that nothing is there */
+        }
         if (n != 0 || timeout_ns == 0 || c->now_ns() >= deadline) {
             if (c->ready.first != NULL) {
                 bbi_subscriber_poke(c->sub); /* a loop that polls when told to polls again */
