@@ -53,6 +53,19 @@ bbi_variables_add(
 }
 
 void
+bbi_variables_drop(struct bbi_variables *v, const char *name)
+{
+    for (struct bbi_variable **at = &v->first; *at != NULL; at = &(*at)->next) {
+        if (strcmp((*at)->name, name) == 0) {
+            struct bbi_variable *var = *at;
+            *at = var->next;
+            free(var);
+            return;
+        }
+    }
+}
+
+void
 bbi_variables_fini(struct bbi_variables *v)
 {
     while (v->first != NULL) {

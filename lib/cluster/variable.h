@@ -35,6 +35,8 @@ const struct bbi_variable *
 bbi_variables_find(const struct bbi_variables *v, const char *name, size_t bytes);
 BB_MUST_USE int bbi_variables_add(
     struct bbi_variables *v, const char *name, bb_show_cb show, bb_set_cb set, void *user);
+/* bbi_variables_drop - no more; nothing if there is none. */
+void bbi_variables_drop(struct bbi_variables *v, const char *name);
 void bbi_variables_fini(struct bbi_variables *v);
 
 /*
