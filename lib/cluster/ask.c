@@ -327,7 +327,7 @@ static int
 open_ring(struct question *q)
 {
     enum { ONESHOT_BYTES = 16 << 10 };
-    size_t room = q->bytes + BBI_SERVICE_TOPIC_BYTES * 2; /* with the address */
+    size_t room = q->bytes + (size_t)BBI_SERVICE_TOPIC_BYTES * 2; /* with the address */
     if (q->c->control != NULL) {
         q->pub = room <= bb_publisher_max(q->c->control) ? q->c->control : q->c->data;
         return 0;

@@ -18,7 +18,7 @@ bbi_service_topic(const struct bb_cluster *c,
     if (n < 0 || (size_t)n + more > BBI_SERVICE_TOPIC_BYTES) {
         return n < 0 ? n : BB_EMSGSIZE;
     }
-    memcpy(out + n, service, more);
+    memcpy(out + n, service, more); /* NOLINT(bugprone-not-null-terminated-result): counted */
     return n + (int)more;
 }
 

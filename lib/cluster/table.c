@@ -88,6 +88,7 @@ change(struct bb_table *t, struct bbi_element *e, const struct bbi_record *r, bo
     if (is_put && !is_same) {
         tell(t, was_gone ? BB_TABLE_NEW : BB_TABLE_CHANGED, e, e->value, old, is_own);
     } else if (!is_put && !was_gone) {
+        /* NOLINTNEXTLINE(readability-suspicious-call-argument): the value that went */
         tell(t, BB_TABLE_REMOVED, e, old, NO_VALUE, is_own);
     }
     free(old_memory);

@@ -235,7 +235,7 @@ answer(struct bb_cluster *c, const struct bb_request_info *to, const void *data,
     char sentence[BBI_SENTENCE_BYTES];
     const char *name = NULL;
     size_t name_bytes = 0;
-    struct bb_value value, out;
+    struct bb_value value = {.p = NULL}, out = {.p = NULL};
     struct bb_publisher *pub = c->control;
     int rc = read_question(data, bytes, &name, &name_bytes, &value);
     if (rc < 0) {

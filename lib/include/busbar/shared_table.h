@@ -42,6 +42,9 @@ struct bb_table_change {
 /* Called from the function that changes the table, and from bb_cluster_poll(); it changes no table. */
 typedef void (*bb_table_cb)(const struct bb_table_change *change, void *user);
 
+/* Unix time in nanoseconds. */
+typedef int64_t (*bb_table_clock_cb)(void);
+
 struct bb_table_opts {
     size_t size;
     const char *name; /* the same on all nodes; without '/' */
@@ -53,7 +56,7 @@ struct bb_table_opts {
         batch_ns; /* a change waits at most so long for others; 0: 10 ms; negative: not at all */
     bb_table_cb changed; /* may be NULL */
     void *user;
-    int64_t (*wall_ns)(void); /* the clock; NULL: CLOCK_REALTIME */
+    bb_table_clock_cb wall_ns; /* the clock; NULL: CLOCK_REALTIME */
     struct bb_error *error;
 };
 
