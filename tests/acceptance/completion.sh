@@ -187,6 +187,6 @@ ends_soon()
 check a_program_that_hangs_is_ended ends_soon "$box/hangs"
 check a_program_that_is_not_there ends_soon "$box/nothing"
 check what_is_not_known run 2 "$busbar" help --complete secrets
-check what_is_not_known_is_said says 'words, buses, nodes or topics'
+check what_is_not_known_is_said says 'words, buses, nodes, topics or pools'
 
 finish

@@ -6,6 +6,7 @@
 
 #include "tools/cli/attach.h"
 #include "tools/cli/listing.h"
+#include "tools/cli/pools.h"
 #include "tools/cli/report.h"
 #include <busbar/codec.h>
 #include <ctype.h>
@@ -21,8 +22,8 @@ enum { NAME_BYTES = 64 };
 static const struct {
     const char *operand, *values;
 } operands[] = {
-    {"TOPIC", "@topics"}, {"PREFIX", "@topics"}, {"T", "@topics"},  {"NAME", "@nodes"},
-    {"NODE", "@nodes"},   {"VERB", "@verbs"},    {"SHELL", "bash"},
+    {"TOPIC", "@topics"}, {"PREFIX", "@topics"}, {"T", "@topics"},   {"NAME", "@nodes"},
+    {"NODE", "@nodes"},   {"VERB", "@verbs"},    {"POOL", "@pools"}, {"SHELL", "bash"},
 };
 
 /* put_operand - `[PREFIX...]` as `@topics...`. */
@@ -208,11 +209,38 @@ put_topics(const struct cli_call *call, struct bb_look *look, const char *prefix
     return code;
 }
 
+static int
+put_pools(const struct cli_call *call, struct bb_look *look, const char *prefix)
+{
+    static const struct cli_expected nobody;
+    struct cli_members members = {0};
+    struct cli_pools pools = {0};
+
+    int code = cli_list_members(call, look, &nobody, &members);
+    if (code == CLI_DONE) {
+        code = cli_list_pools(call, look, &members, &pools);
+    }
+    for (size_t i = 0; i < pools.count; i++) {
+        put_name(prefix, pools.v[i].name, strlen(pools.v[i].name));
+    }
+    cli_pools_free(&pools);
+    cli_members_free(&members);
+    return code;
+}
+
+/* What of a bus can be listed. */
+static const struct {
+    const char *what;
+    int (*put)(const struct cli_call *call, struct bb_look *look, const char *prefix);
+} lists[] = {{"nodes", put_nodes}, {"topics", put_topics}, {"pools", put_pools}};
+
+enum { LIST_COUNT = sizeof(lists) / sizeof(lists[0]) };
+
 int
 cli_complete(const struct cli_call *call, const char *what, const char *prefix)
 {
-    int wants_nodes = strcmp(what, "nodes") == 0;
     struct bb_look *look = NULL;
+    size_t i = 0;
 
     if (strcmp(what, "words") == 0) {
         cli_complete_words(stdout);
@@ -221,13 +249,17 @@ cli_complete(const struct cli_call *call, const char *what, const char *prefix)
     if (strcmp(what, "buses") == 0) {
         return put_buses(call, prefix);
     }
-    if (!wants_nodes && strcmp(what, "topics") != 0) {
+    while (i < LIST_COUNT && strcmp(what, lists[i].what) != 0) {
+        i++;
+    }
+    if (i == LIST_COUNT) {
         return cli_wrong(call->verb,
-                         "--complete takes words, buses, nodes or topics, not \"%.40s\"", what);
+                         "--complete takes words, buses, nodes, topics or pools, not \"%.40s\"",
+                         what);
     }
     int code = cli_look(call, &look);
     if (code == CLI_DONE) {
-        code = wants_nodes ? put_nodes(call, look, prefix) : put_topics(call, look, prefix);
+        code = lists[i].put(call, look, prefix);
     }
     bb_look_close(look);
     return code;

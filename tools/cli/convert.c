@@ -205,8 +205,8 @@ print(const struct bb_value *v, enum cli_form form, char *out, size_t cap)
     return BB_EINVAL;
 }
 
-static int
-append(struct cli_buffer *out, const struct bb_value *v, enum cli_form form)
+int
+cli_value_append(struct cli_buffer *out, enum cli_form form, const struct bb_value *v)
 {
     size_t need = 1024;
     for (;;) {
@@ -237,9 +237,9 @@ cli_value_print(struct cli_buffer *out, enum cli_form form, const struct cli_buf
         return out->err;
     }
     if (form != CLI_FORM_BIN) {
-        return append(out, &v, form);
+        return cli_value_append(out, form, &v);
     }
-    int rc = append(&binary, &v, form);
+    int rc = cli_value_append(&binary, form, &v);
     if (rc == 0) {
         put_hex(out, (const unsigned char *)binary.p, binary.bytes);
         rc = out->err;

@@ -2,7 +2,7 @@
 /*
  * tools/cli/convert.h - a value from one of its forms into another, by way of the native one.
  *
- * Used by    value, pub --type.
+ * Used by    value, pub --type, print, set.
  */
 #ifndef BUSBAR_TOOLS_CLI_CONVERT_H
 #define BUSBAR_TOOLS_CLI_CONVERT_H
@@ -39,5 +39,8 @@ int cli_value_read(struct cli_buffer *native,
 
 /* cli_value_print - the value in this form at the end of *out.  0, or a status. */
 int cli_value_print(struct cli_buffer *out, enum cli_form form, const struct cli_buffer *native);
+
+/* cli_value_append - the same for a value that lies elsewhere; not for CLI_FORM_BIN and CLI_FORM_NATIVE. */
+int cli_value_append(struct cli_buffer *out, enum cli_form form, const struct bb_value *v);
 
 #endif

@@ -145,6 +145,13 @@ cli_json_wall(struct cli_json *j, const char *key, int64_t wall_ns)
 }
 
 void
+cli_json_raw(struct cli_json *j, const char *key, const char *json, size_t bytes)
+{
+    begin(j, key);
+    fwrite(json, 1, bytes, stdout);
+}
+
+void
 cli_json_line_end(struct cli_json *j)
 {
     putchar('\n');

@@ -27,6 +27,8 @@ void cli_json_boolean(struct cli_json *j, const char *key, int v);
 void cli_json_null(struct cli_json *j, const char *key);
 void
 cli_json_wall(struct cli_json *j, const char *key, int64_t wall_ns); /* RFC 3339 with nanoseconds */
+/* cli_json_raw - what is JSON already. */
+void cli_json_raw(struct cli_json *j, const char *key, const char *json, size_t bytes);
 void cli_json_line_end(struct cli_json *j);
 
 #endif

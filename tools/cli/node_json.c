@@ -11,6 +11,12 @@ cli_node_json_fields(struct cli_json *j, const struct bb_node_info *node)
     cli_json_text(j, "role", bb_role_name(node->role));
     cli_json_integer(j, "pid", node->pid);
     cli_json_text(j, "state", bb_node_state_name(node->state));
+    cli_node_json_rest(j, node);
+}
+
+void
+cli_node_json_rest(struct cli_json *j, const struct bb_node_info *node)
+{
     cli_json_count(j, "id", node->id);
     cli_json_integer(j, "uid", node->uid);
     cli_json_wall(j, "joined", node->joined_wall_ns);

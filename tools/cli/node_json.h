@@ -10,5 +10,7 @@
 
 /* cli_node_json_fields - name, role, pid, state and more, into an object that is open. */
 void cli_node_json_fields(struct cli_json *j, const struct bb_node_info *node);
+/* cli_node_json_rest - those that come after name, role, pid and state. */
+void cli_node_json_rest(struct cli_json *j, const struct bb_node_info *node);
 
 #endif

@@ -10,12 +10,34 @@
 #include <string.h>
 
 static const struct cli_verb *const verbs[] = {
-    &cli_verb_pub,        &cli_verb_sub,       &cli_verb_pipe,        &cli_verb_tap,
-    &cli_verb_req,        &cli_verb_reply,     &cli_verb_ls,          &cli_verb_topic_info,
-    &cli_verb_topic_hz,   &cli_verb_topic_bw,  &cli_verb_topic_delay, &cli_verb_node_list,
-    &cli_verb_node_info,  &cli_verb_node_ping, &cli_verb_bench,       &cli_verb_latency,
-    &cli_verb_value,      &cli_verb_gc,        &cli_verb_doctor,      &cli_verb_version,
-    &cli_verb_completion, &cli_verb_help,
+    &cli_verb_pub,
+    &cli_verb_sub,
+    &cli_verb_pipe,
+    &cli_verb_tap,
+    &cli_verb_req,
+    &cli_verb_reply,
+    &cli_verb_ls,
+    &cli_verb_topic_info,
+    &cli_verb_topic_hz,
+    &cli_verb_topic_bw,
+    &cli_verb_topic_delay,
+    &cli_verb_node_list,
+    &cli_verb_node_info,
+    &cli_verb_node_ping,
+    &cli_verb_cluster_status,
+    &cli_verb_cluster_nodes,
+    &cli_verb_cluster_watch,
+    &cli_verb_pool_list,
+    &cli_verb_pool_show,
+
+    &cli_verb_bench,
+    &cli_verb_latency,
+    &cli_verb_value,
+    &cli_verb_gc,
+    &cli_verb_doctor,
+    &cli_verb_version,
+    &cli_verb_completion,
+    &cli_verb_help,
 };
 
 enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
