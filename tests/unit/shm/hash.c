@@ -39,3 +39,47 @@ Test(hash, alignment_does_not_matter, .timeout = 20)
                      bbi_hash64("a topic that is somewhat longer than sixteen bytes", 50));
     }
 }
+
+/* Made with xxHash's shared library and the rule of bbi_hash_secret_make(), in another language. */
+Test(hash, keyed_golden_values, .timeout = 20)
+{
+    static const struct {
+        const char *text;
+        uint64_t hash;
+    } rows[] = {
+        {"", UINT64_C(0xcbb6b146024cf4e5)},
+        {"a", UINT64_C(0xf79fd920916286d9)},
+        {"busbar", UINT64_C(0x65b1adefb0a4561c)},
+        {"192.150.187.43", UINT64_C(0xff2f2583fb04795e)},
+    };
+    static const uint64_t seed[2] = {UINT64_C(0x0123456789abcdef), UINT64_C(0xfedcba9876543210)};
+    static const unsigned char first[8] = {0x0e, 0xc4, 0x18, 0x6f, 0xd3, 0x1c, 0x6e, 0x8f};
+    static const unsigned char last[8] = {0x01, 0xd8, 0x20, 0xaf, 0x97, 0x27, 0x8a, 0x4d};
+    struct bbi_hash_secret secret;
+    char text[300];
+
+    bbi_hash_secret_make(&secret, seed);
+    cr_assert_arr_eq(secret.bytes, first, sizeof(first));
+    cr_assert_arr_eq(secret.bytes + sizeof(secret.bytes) - sizeof(last), last, sizeof(last));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        cr_assert_eq(bbi_hash64_keyed(&secret, rows[i].text, strlen(rows[i].text)), rows[i].hash,
+                     "'%s'", rows[i].text);
+    }
+    memset(text, 'k', sizeof(text));
+    cr_assert_eq(bbi_hash64_keyed(&secret, text, 100), UINT64_C(0x743c3c8542a38790));
+    cr_assert_eq(bbi_hash64_keyed(&secret, text, 300), UINT64_C(0xba4198b7441dbec9));
+}
+
+Test(hash, each_bit_of_the_seed_changes_the_hash, .timeout = 20)
+{
+    struct bbi_hash_secret secret;
+    uint64_t seed[2] = {0, 0};
+    bbi_hash_secret_make(&secret, seed);
+    uint64_t before = bbi_hash64_keyed(&secret, "10.0.2.15", 9);
+    for (unsigned bit = 0; bit < 128; bit++) {
+        seed[bit / 64] ^= UINT64_C(1) << (bit % 64);
+        bbi_hash_secret_make(&secret, seed);
+        cr_assert_neq(bbi_hash64_keyed(&secret, "10.0.2.15", 9), before, "bit %u", bit);
+        seed[bit / 64] ^= UINT64_C(1) << (bit % 64);
+    }
+}
