@@ -267,13 +267,29 @@ best_zeek(const struct bbi_hrw_live *live, uint64_t key)
     return live->sites[best].node;
 }
 
+/*
+ * Most can be seen to lose without their logarithm: -log2(x) is never below (1 - x) / ln 2, and for an x that
+ * wins it is little above.
+ */
+static bool
+may_win(const struct bbi_hrw_site *site, uint64_t u, const struct score *best)
+{
+    enum { OVER_LN2 = 1477 }; /* rounded down, in units of 2^-10 */
+    uint64_t least_cost = ((~u >> (64 - COST_BITS)) * OVER_LN2) >> 10;
+    return least_cost * best->weight <= best->cost * site->weight;
+}
+
+/* Keyed: by Zeek's method all weights are the same. */
 static uint32_t
 best_mixed(const struct bbi_hrw *hrw, const struct bbi_hrw_live *live, uint64_t key)
 {
     struct score best = score_of(hrw, live, &live->sites[0], key);
     for (uint32_t i = 1; i < live->count; i++) {
-        struct score s = score_of(hrw, live, &live->sites[i], key);
-        best = is_better(&s, &best) ? s : best;
+        const struct bbi_hrw_site *site = &live->sites[i];
+        if (may_win(site, mix(site->hash ^ key), &best)) {
+            struct score s = score_of(hrw, live, site, key);
+            best = is_better(&s, &best) ? s : best;
+        }
     }
     return best.node;
 }
