@@ -21,6 +21,13 @@ struct candidates {
     uint32_t role_next[ROLES]; /* of those that are left: where the next shared pool begins */
 };
 
+/* Roles come from other processes: one that we do not know has no seat, and harms nobody else's. */
+static bool
+is_candidate(const struct bbi_pool_node *node)
+{
+    return (node->is_expected || node->is_up) && node->role < ROLES;
+}
+
 /* ---- checks ---------------------------------------------------------------------------------------- */
 
 static int
@@ -46,10 +53,10 @@ check_nodes(const struct bbi_hrw *hrw, const struct bbi_pool_node *nodes, size_t
         return BB_ENOMEM;
     }
     for (size_t i = 0; i < node_count; i++) {
-        if (nodes[i].weight > UINT8_MAX || nodes[i].role >= ROLES) {
+        if (nodes[i].weight > UINT8_MAX) {
             return BB_EINVAL;
         }
-        if (nodes[i].is_expected || nodes[i].is_up) {
+        if (is_candidate(&nodes[i])) {
             names[count++] = nodes[i].name;
         }
     }
@@ -68,8 +75,10 @@ check_layout(struct bbi_pool *const *pools,
     uint32_t have[ROLES] = {0};
     bool has_layout = false;
     for (size_t i = 0; i < node_count; i++) {
-        have[nodes[i].role] += nodes[i].is_expected;
-        has_layout |= nodes[i].is_expected;
+        if (nodes[i].is_expected && is_candidate(&nodes[i])) {
+            have[nodes[i].role]++;
+            has_layout = true;
+        }
     }
     for (size_t i = 0; has_layout && i < pool_count; i++) {
         const struct bbi_pool_spec *spec = &pools[i]->spec;
@@ -124,7 +133,7 @@ find_candidates(struct candidates *c, const struct bbi_pool_node *nodes, size_t 
 {
     *c = (struct candidates){.nodes = nodes};
     for (size_t i = 0; i < node_count; i++) {
-        if (nodes[i].is_expected || nodes[i].is_up) {
+        if (is_candidate(&nodes[i])) {
             c->idx[c->count++] = (uint16_t)i;
         }
     }

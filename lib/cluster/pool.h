@@ -22,7 +22,7 @@ enum {
 
 struct bbi_pool_node {
     const char *name;
-    uint32_t role;   /* enum bb_role */
+    uint32_t role;   /* enum bb_role; an unknown one has no seat anywhere */
     uint32_t weight; /* 0: BB_WEIGHT_EVEN */
     bool is_expected;
     bool is_up;
@@ -67,8 +67,8 @@ struct bbi_pool_lack {
  * Caller    owns all of it.  A node has the same index in each call as long as it is known; what is neither
  *           expected nor up may be forgotten and its index given to another.
  * Effect    pools are put in the order of their names.  On failure none is changed otherwise.
- * Returns   0; BB_ENOENT the layout has not enough nodes for exclusive pools, see *lack; BB_EINVAL a role
- *           that nodes cannot have, an exclusive pool without max_nodes, a weight above 255, a name twice;
+ * Returns   0; BB_ENOENT the layout has not enough nodes for exclusive pools, see *lack; BB_EINVAL a pool's
+ *           role that is none, an exclusive pool without max_nodes, a weight above 255, a name twice;
  *           BB_ENOMEM more than BBI_HRW_NODES_MAX nodes.
  */
 BB_MUST_USE int bbi_pools_seat(struct bbi_pool **pools,
