@@ -110,6 +110,50 @@ seat(struct bb_cluster *c, struct bbi_pool_lack *lack)
     return bbi_pools_seat(p->sorted, p->count, nodes, BBI_HRW_NODES_MAX, lack);
 }
 
+/* ---- hearing ---- */
+
+/*
+ * A pool's topic is for those who have a seat.  Until we are up we hear it all the same: others may publish
+ * to us from our UP on, which they see before us.
+ */
+static bool
+should_hear(const struct bb_cluster *c, const struct bb_pool *pool)
+{
+    uint32_t self = index_of(c, c->name);
+    if (is_alone(c)) {
+        return true;
+    }
+    if ((c->flags & BB_CLUSTER_OBSERVER) != 0 || pool->pool.spec.role != c->role) {
+        return false;
+    }
+    return self == BBI_HRW_NOBODY || !c->pools->seats[self]->info.is_up
+           || bbi_pool_has(&pool->pool, self);
+}
+
+static int
+hear(struct bb_cluster *c, struct bb_pool *pool)
+{
+    char topic[192];
+    bool is_wanted = should_hear(c, pool);
+    int n = bb_cluster_topic_pool(c, pool->name, topic, sizeof(topic));
+    if (n < 0 || is_wanted == pool->is_heard) {
+        return n < 0 ? n : 0;
+    }
+    int rc = is_wanted ? bb_subscribe(c->sub, topic, (size_t)n, BB_TOPIC_PATH)
+                       : bb_unsubscribe(c->sub, topic, (size_t)n, BB_TOPIC_PATH);
+    pool->is_heard = rc < 0 ? pool->is_heard : is_wanted;
+    return rc < 0 ? rc : 0;
+}
+
+/* One that the filter table has no room for is tried again at the next change. */
+static void
+hear_all(struct bb_cluster *c)
+{
+    for (struct bb_pool *pool = c->pools->first; pool != NULL; pool = pool->next) {
+        (void)hear(c, pool);
+    }
+}
+
 /* ---- changes ---- */
 
 static void
@@ -134,6 +178,7 @@ bbi_pools_changed(struct bb_cluster *c, const struct bbi_node_change *change)
     if (seat(c, &lack) < 0) {
         return; /* more than 512 nodes by name, or too few for an exclusive pool: as before */
     }
+    hear_all(c);
     for (struct bb_pool *p = c->pools->first; p != NULL && c->fate != NULL; p = p->next) {
         tell_fate(c, p, change->epoch);
     }
@@ -184,19 +229,6 @@ remove_pool(struct bb_cluster *c, struct bb_pool *pool)
     }
     *at = pool->next;
     free(pool);
-}
-
-/* A pool's topic is heard by every node of its role: who has a seat may change. */
-static int
-hear(struct bb_cluster *c, const struct bb_pool *pool)
-{
-    char topic[192];
-    bool is_ours = pool->pool.spec.role == c->role && (c->flags & BB_CLUSTER_OBSERVER) == 0;
-    int n = bb_cluster_topic_pool(c, pool->name, topic, sizeof(topic));
-    if (n < 0 || (!is_ours && !is_alone(c))) {
-        return n < 0 ? n : 0;
-    }
-    return bb_subscribe(c->sub, topic, (size_t)n, BB_TOPIC_PATH);
 }
 
 static int
@@ -267,6 +299,7 @@ bb_pool_register(struct bb_cluster *c, const struct bb_pool_opts *opts, struct b
         (void)seat(c, &lack); /* as it was */
         return bbi_error_fill(o.error, &f);
     }
+    hear_all(c); /* an exclusive one takes seats from others */
     if (out != NULL) {
         *out = pool;
     }

@@ -12,6 +12,7 @@ struct bb_pool {
     struct bb_cluster *c;
     struct bb_pool *next;
     struct bbi_pool pool;
+    bool is_heard; /* its topic is subscribed */
     char name[BB_NAME_MAX + 1];
 };
 

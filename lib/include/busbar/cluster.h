@@ -209,7 +209,12 @@ BB_MUST_USE BB_API int bb_cluster_drain(struct bb_cluster *c, int on);
 
 /* ---- pools -------------------------------------------------------------------------------------- */
 
-/* The pools "manager", "proxy", "logger" and "worker" are there always, with all nodes of that role. */
+/*
+ * The pools "manager", "proxy", "logger" and "worker" are there always, with all nodes of that role that no
+ * exclusive pool took.  A pool's nodes are those of its role that the layout has, which keep their seat while
+ * they are down, and then others that are up, by name.  Its topic is heard by its nodes; one that gets the
+ * seat of another hears it from when it saw that change.
+ */
 struct bb_pool_opts {
     size_t size;
     const char *name;   /* its topic is PREFIXpool/NAME */
