@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tools/cli/pools.c - pools of the roles from the roll, registered ones from who hears their topic.
+ * tools/cli/pools.c - who is in a pool, from who hears its topic.
+ *
+ * A node that an exclusive pool took does not hear the topic of its role's pool.  Nodes that are down hear
+ * nothing; by their role they are shown all the same.
  */
 #include "tools/cli/pools.h"
 
@@ -137,8 +140,8 @@ add_roles(struct cli_pools *pools, const struct cli_members *members)
         }
         pool->role = role_pools[k].role;
         for (size_t i = 0; i < members->count; i++) {
-            if (members->v[i].node.role == pool->role) {
-                add_node(pool, members, i);
+            if (members->v[i].node.role == pool->role && !cli_member_is_up(&members->v[i])) {
+                add_node(pool, members, i); /* what it would hear nobody knows */
             }
         }
     }
@@ -182,7 +185,7 @@ add_heard(struct cli_pools *pools,
         if (pool == NULL) {
             return BB_ENOMEM;
         }
-        if (pool->role == BB_ROLE_NONE) {
+        if (pool->role == BB_ROLE_NONE || pool->role == members->v[i].node.role) {
             add_node(pool, members, i);
         }
     }

@@ -26,6 +26,7 @@ extern const struct cli_verb cli_verb_cluster_nodes;
 extern const struct cli_verb cli_verb_cluster_watch;
 extern const struct cli_verb cli_verb_pool_list;
 extern const struct cli_verb cli_verb_pool_show;
+extern const struct cli_verb cli_verb_pool_where;
 extern const struct cli_verb cli_verb_bench;
 extern const struct cli_verb cli_verb_latency;
 extern const struct cli_verb cli_verb_value;

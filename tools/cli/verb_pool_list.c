@@ -88,9 +88,8 @@ const struct cli_verb cli_verb_pool_list = {
     .line = "list the pools, and how many nodes each has",
     .usage = "[--json]",
     .text = "The pools manager, proxy, logger and worker are there always, with the nodes of\n"
-            "that role.  Registered ones are known by the nodes that hear their topics: those\n"
-            "of its role that registered it.  A pool with a largest number of nodes uses the\n"
-            "first ones of these that it may have.\n"
+            "that role that no exclusive pool took.  Registered ones are known by the nodes\n"
+            "that have a seat in them.\n"
             "\n"
             "ALIVE are the nodes that can own keys now: up, and not draining.",
     .examples = "busbar pool list\n",

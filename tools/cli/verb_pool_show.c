@@ -127,9 +127,7 @@ const struct cli_verb cli_verb_pool_show = {
     .line = "show the nodes of one pool, and which of them it uses",
     .usage = "[--json] POOL",
     .text = "ALIVE are the nodes that can own keys now: up, and not draining.  WEIGHT is\n"
-            "their share, 16 is even.  Of a registered pool all nodes of its role are shown\n"
-            "that registered it, also when it has a largest number of nodes.  The exit code\n"
-            "is 1 when no node is alive.",
+            "their share, 16 is even.  The exit code is 1 when no node is alive.",
     .examples = "busbar pool show proxy\n",
     .min_args = 1,
     .max_args = 1,

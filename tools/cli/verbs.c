@@ -29,6 +29,7 @@ static const struct cli_verb *const verbs[] = {
     &cli_verb_cluster_watch,
     &cli_verb_pool_list,
     &cli_verb_pool_show,
+    &cli_verb_pool_where,
 
     &cli_verb_bench,
     &cli_verb_latency,
