@@ -16,7 +16,8 @@ check help_flag run 0 "$busbar" pub --help
 check help_noun run 0 "$busbar" help topic
 check help_noun_text prints 'topic delay'
 for verb in pub sub pipe tap ls bench latency gc doctor version help 'topic info' 'topic hz' 'topic bw' 'topic delay' \
-    'node list' 'node info' 'node ping' 'cluster status' 'cluster nodes' 'cluster watch' 'pool list' 'pool show' 'pool where'; do
+    'node list' 'node info' 'node ping' print set \
+    'cluster status' 'cluster nodes' 'cluster watch' 'pool list' 'pool show' 'pool where'; do
     check "help_${verb// /_}" run 0 "$busbar" help $verb
 done
 

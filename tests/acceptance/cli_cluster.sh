@@ -109,7 +109,7 @@ check drained_is_back soon is_state proxy-1 up
 
 # The manager is stopped: nobody waits for it, and it is named.
 check manager_stops stop manager
-quick() { local limit=5; run "$@"; }
+quick() { local limit=10; run "$@"; }
 check stopped_status quick 0 "$busbar" cluster status --json
 check stopped_named json '[.nodes[] | select(.state == "stopped")] | length == 1 and .[0].name == "manager"'
 check stopped_others json '[.nodes[] | select(.state == "up")] | length == 5'

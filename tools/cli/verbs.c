@@ -30,7 +30,8 @@ static const struct cli_verb *const verbs[] = {
     &cli_verb_pool_list,
     &cli_verb_pool_show,
     &cli_verb_pool_where,
-
+    &cli_verb_print,
+    &cli_verb_set,
     &cli_verb_bench,
     &cli_verb_latency,
     &cli_verb_value,
