@@ -66,8 +66,8 @@ Test(cli_verbs, options_fit_their_struct_and_do_not_clash)
 static int
 is_value_list(const char *values)
 {
-    static const char *const lists[] = {"@buses", "@nodes",  "@topics",
-                                        "@dirs",  "@groups", "@types"};
+    static const char *const lists[] = {"@buses",  "@nodes", "@topics", "@dirs",
+                                        "@groups", "@types", "@pools"};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (strcmp(values, lists[i]) == 0) {
             return 1;
