@@ -188,7 +188,7 @@ bbi_hrw_cost(uint64_t u)
     uint64_t half_m = (u << zeros) >> 1; /* m in units of 2^-62 */
     uint64_t y = (uint64_t)(((wide)(half_m - one / 2) << 63) / (half_m + one / 2));
     uint64_t z = times(y, y);
-    uint64_t sum = one / (2 * ODDS - 1);
+    uint64_t sum = one / (UINT64_C(2) * ODDS - 1);
     for (uint64_t odd = 2 * ODDS - 3; odd >= 1 && odd < 2 * ODDS; odd -= 2) {
         sum = one / odd + times(sum, z);
     }
