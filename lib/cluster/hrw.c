@@ -189,7 +189,7 @@ bbi_hrw_cost(uint64_t u)
     uint64_t y = (uint64_t)(((wide)(half_m - one / 2) << 63) / (half_m + one / 2));
     uint64_t z = times(y, y);
     uint64_t sum = one / (UINT64_C(2) * ODDS - 1);
-    for (uint64_t odd = 2 * ODDS - 3; odd >= 1 && odd < 2 * ODDS; odd -= 2) {
+    for (uint64_t odd = UINT64_C(2) * ODDS - 3; odd < UINT64_C(2) * ODDS; odd -= 2) {
         sum = one / odd + times(sum, z);
     }
     uint64_t log2_m = (uint64_t)(((wide)times(y, sum) * two_over_ln2) >> 61);
