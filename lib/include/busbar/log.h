@@ -13,6 +13,7 @@
 #define BUSBAR_LOG_H
 
 #include <busbar/cluster.h>
+#include <busbar/codec.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -68,33 +69,51 @@ BB_API void bb_log_stats(const struct bb_log *log, struct bb_log_stats *out);
 
 struct bb_logger;
 
+/*
+ * The file that is written is STREAM.log in dir; when that is another living logger's, STREAM.NODE.log.  It is
+ * renamed by the pattern when it is rotated, and so is one that an earlier logger left behind; nothing is ever
+ * overwritten.  A last line that a killed logger left without its end is cut off then.
+ */
 struct bb_logger_opts {
     size_t size;
     const char *dir; /* of the files; made when it is not there */
     const char *
-        pattern; /* NULL: "%{stream}.%Y-%m-%dT%H:%M:%S.log"; strftime, and %{stream}, %{node}, %{n} */
-    uint64_t rotate_bytes; /* a new file from here on; 0: never */
+        pattern; /* of rotated files; strftime of when it was begun, in UTC, and %{stream}, %{node}, %{n}, a
+                    number that is free; NULL: "%{stream}.%Y-%m-%d-%H-%M-%S.log" */
+    uint64_t rotate_bytes; /* a new file from here on, at the end of a batch; 0: never */
     int64_t rotate_ns;     /* at multiples of this span of wall time; 0: never */
-    int64_t flush_ns;      /* written records reach the file at least this often; 0: 1 s */
+    int64_t retry_ns;      /* what a file did not take is tried again so much later; 0: 1 s */
     uint32_t flags;        /* BB_LOGGER_... */
     struct bb_error *error;
 };
 enum {
     BB_LOGGER_SYNC = 1u << 0, /* fdatasync before a batch is said to be written */
+    BB_LOGGER_ISO = 1u << 1, /* times as "2018-03-24T17:15:20.866586Z", not as seconds since 1970 */
 };
 
-/* bb_logger_open - this node of the cluster writes files; the node's role should be logger. */
+/*
+ * bb_logger_open - this node of the cluster writes files.  Others send it records if its role is logger; what
+ * this very handle logs goes to it in any case.
+ *
+ * Returns   0; BB_EEXIST the handle has a logger; BB_EINVAL the pattern; what the directory says; else as
+ *           bb_publisher_open().
+ */
 BB_MUST_USE BB_API int
 bb_logger_open(struct bb_logger **out, struct bb_cluster *c, const struct bb_logger_opts *opts);
+/* Batches are taken up, flushed and said in bb_cluster_poll() of its cluster. */
+/* bb_logger_close - flushes, says what is written and that it goes.  The files stay as they are. */
 BB_API void bb_logger_close(struct bb_logger *logger);
-/* Batches are taken up in bb_cluster_poll() of its cluster. */
 
 struct bb_logger_stats {
     size_t size;
     uint64_t records, bytes; /* written */
     uint64_t batches;
-    uint64_t refused; /* records that did not fit their schema, or that a full disk did not take */
-    uint64_t files;   /* begun */
+    uint64_t
+        refused; /* records that were not as their schema says, or that a full disk did not take: those
+                         stay with their writers */
+    uint64_t files; /* begun */
+    uint64_t torn;  /* last lines of killed loggers that were cut off */
+    int64_t code;   /* 0, or why a file takes nothing now: BB_ENOSPC, BB_EIO ... */
 };
 BB_API void bb_logger_stats(const struct bb_logger *logger, struct bb_logger_stats *out);
 
