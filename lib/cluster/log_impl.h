@@ -171,6 +171,7 @@ struct bbi_taken {
     uint32_t records, refused;
     struct bbi_stream_file *file; /* NULL: it was refused as a whole, for good */
     int code;
+    bool is_flushed;
 };
 
 struct bb_logger {
@@ -205,6 +206,8 @@ void bbi_logger_take(
     struct bb_logger *l, uint64_t writer_id, const void *data, size_t bytes, int64_t now_ns);
 /* bbi_logger_fail - the file takes nothing for a while; what of it is not told yet did not come to be. */
 void bbi_logger_fail(struct bb_logger *l, struct bbi_stream_file *file, int code, int64_t now_ns);
+/* bbi_logger_flush - what was printed is in the file; rotates it when it is due. */
+void bbi_logger_flush(struct bb_logger *l, struct bbi_stream_file *file, int64_t now_ns);
 /* bbi_logger_settle - flushes, rotates, and tells the writers. */
 void bbi_logger_settle(struct bb_logger *l, int64_t now_ns);
 

@@ -162,8 +162,17 @@ count(struct bb_logger *l, const struct bbi_taken *t)
     }
 }
 
+/* These stand in the file, whatever happens to it next. */
 static void
-flush_file(struct bb_logger *l, struct bbi_stream_file *file, int64_t now_ns)
+note_flushed(struct bb_logger *l, const struct bbi_stream_file *file)
+{
+    for (size_t i = 0; i < l->taken_count; i++) {
+        l->taken[i].is_flushed = l->taken[i].is_flushed || l->taken[i].file == file;
+    }
+}
+
+void
+bbi_logger_flush(struct bb_logger *l, struct bbi_stream_file *file, int64_t now_ns)
 {
     uint64_t before = file->f.good_bytes;
     int rc = bbi_log_file_flush(&file->f);
@@ -172,6 +181,7 @@ flush_file(struct bb_logger *l, struct bbi_stream_file *file, int64_t now_ns)
         return;
     }
     l->stats.bytes += file->f.good_bytes - before;
+    note_flushed(l, file);
     if (bbi_log_file_is_due(&file->f, l->wall_ns())) {
         rc = bbi_log_file_rotate(&file->f);
         if (rc < 0) {
@@ -209,7 +219,7 @@ bbi_logger_settle(struct bb_logger *l, int64_t now_ns)
     }
     l->is_settling = true;
     for (struct bbi_stream_file *file = l->files; file != NULL; file = file->next) {
-        flush_file(l, file, now_ns);
+        bbi_logger_flush(l, file, now_ns);
     }
     for (size_t i = 0; i < l->taken_count; i++) {
         count(l, &l->taken[i]);
@@ -365,7 +375,9 @@ open_dir(struct bb_logger *l, const struct bb_logger_opts *o)
 {
     if (mkdir(o->dir, 0755) != 0 && errno != EEXIST) {
         int code = -errno;
-        return refuse(o, code, o->dir, bbi_errno_text(errno));
+        return refuse(o, code, o->dir,
+                      code == BB_ENOENT ? "the directory above it is not there: make it first"
+                                        : bbi_errno_text(errno));
     }
     l->place.dir_fd = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (l->place.dir_fd < 0) {

@@ -176,7 +176,7 @@ bbi_logger_fail(struct bb_logger *l, struct bbi_stream_file *file, int code, int
     l->stats.code = code;
     for (size_t i = 0; i < l->taken_count; i++) {
         struct bbi_taken *t = &l->taken[i];
-        if (t->file == file && t->code == 0) {
+        if (t->file == file && !t->is_flushed && t->code == 0) {
             t->code = code;
         }
     }
@@ -211,6 +211,9 @@ print_batch(struct bb_logger *l,
     }
     t->refused = (uint32_t)refused;
     s->file->code = 0;
+    if (bbi_log_file_is_due(&s->file->f, l->wall_ns())) {
+        bbi_logger_flush(l, s->file, now_ns);
+    }
 }
 
 static void

@@ -29,6 +29,7 @@ extern const struct cli_verb cli_verb_pool_show;
 extern const struct cli_verb cli_verb_pool_where;
 extern const struct cli_verb cli_verb_print;
 extern const struct cli_verb cli_verb_set;
+extern const struct cli_verb cli_verb_log;
 extern const struct cli_verb cli_verb_bench;
 extern const struct cli_verb cli_verb_latency;
 extern const struct cli_verb cli_verb_value;

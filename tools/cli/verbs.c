@@ -32,6 +32,7 @@ static const struct cli_verb *const verbs[] = {
     &cli_verb_pool_where,
     &cli_verb_print,
     &cli_verb_set,
+    &cli_verb_log,
     &cli_verb_bench,
     &cli_verb_latency,
     &cli_verb_value,
