@@ -27,8 +27,8 @@ extern const struct bench_case bench_case_many_rings, bench_case_many_topics;
 extern const struct bench_case bench_case_ping_pong, bench_case_open_loop;
 /* case_slow_reader.c, case_unwanted.c, case_skip.c */
 extern const struct bench_case bench_case_slow_reader, bench_case_unwanted, bench_case_skip;
-/* case_attach.c, case_records.c */
-extern const struct bench_case bench_case_attach, bench_case_record_mix;
+/* case_attach.c, case_records.c, case_log.c */
+extern const struct bench_case bench_case_attach, bench_case_record_mix, bench_case_log_lane;
 
 /* case_skip.c: publisher and reader by turns on two cores; what the reader takes for a message, in extra[0]. */
 void bench_cast_turns(const struct bench_plan *plan,

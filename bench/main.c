@@ -11,6 +11,7 @@ static const struct bench_case *const cases[] = {
     &bench_case_one_to_one,  &bench_case_fan_out,   &bench_case_fan_in,    &bench_case_many_rings,
     &bench_case_many_topics, &bench_case_ping_pong, &bench_case_open_loop, &bench_case_slow_reader,
     &bench_case_unwanted,    &bench_case_skip,      &bench_case_attach,    &bench_case_record_mix,
+    &bench_case_log_lane,
 };
 
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };

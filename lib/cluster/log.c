@@ -5,7 +5,6 @@
  */
 #include "lib/cluster/log_impl.h"
 #include "lib/endpoint/opts.h"
-#include "lib/value/native.h"
 #include "shm/fault.h"
 #include "shm/os.h"
 #include <stdlib.h>

@@ -54,9 +54,9 @@ wait_for_word(struct bb_cluster *c, const struct bb_log *log, int64_t deadline)
 int
 main(int argc, char **argv)
 {
-    static const struct bb_log_field fields[] = {
-        {"ts", BB_TIMESTAMP},    {"id", BB_COUNT},    {"id.orig_h", BB_ADDRESS},
-        {"id.orig_p", BB_PORT}, {"text", BB_STRING}, {"nothing", BB_STRING}};
+    static const struct bb_log_field fields[] = {{"ts", BB_TIMESTAMP},      {"id", BB_COUNT},
+                                                 {"id.orig_h", BB_ADDRESS}, {"id.orig_p", BB_PORT},
+                                                 {"text", BB_STRING},       {"nothing", BB_STRING}};
     struct bb_error error = {0};
     struct bb_cluster *c;
     struct bb_log *log;

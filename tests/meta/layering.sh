@@ -15,7 +15,7 @@ may_include()
     lib/endpoint)
         echo '"shm/ "lib/topic/ "lib/value/ "lib/endpoint/ <busbar/'
         ;;
-    lib/cluster) echo '"shm/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
+    lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;

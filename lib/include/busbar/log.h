@@ -16,6 +16,8 @@
 #include <busbar/codec.h>
 
 #ifdef __cplusplus
+#    pragma GCC diagnostic push
+#    pragma GCC diagnostic ignored "-Wshadow" /* bb_log_stats() and its struct */
 extern "C" {
 #endif
 
@@ -119,5 +121,6 @@ BB_API void bb_logger_stats(const struct bb_logger *logger, struct bb_logger_sta
 
 #ifdef __cplusplus
 }
+#    pragma GCC diagnostic pop
 #endif
 #endif
