@@ -117,7 +117,7 @@ static bool
 make_room(struct bbi_batch *batch, size_t bytes)
 {
     size_t need = batch->bytes + bytes + batch->log->schema->wire_bytes;
-    if (need <= batch->cap) {
+    if (batch->data != NULL && need <= batch->cap) {
         return true;
     }
     size_t cap = batch->cap != 0 ? batch->cap : FIRST_BATCH_BYTES;

@@ -83,9 +83,10 @@ put_digits(char *p, uint32_t v, uint32_t digits)
 static char *
 put_word(char *p, const char *word)
 {
-    size_t bytes = strlen(word);
-    memcpy(p, word, bytes);
-    return p + bytes;
+    while (*word != '\0') {
+        *p++ = *word++;
+    }
+    return p;
 }
 
 /* Seconds with as many of nine decimals as are not zero, one at least. */
