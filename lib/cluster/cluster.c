@@ -240,16 +240,18 @@ static int
 open_publishers(struct bb_cluster *c, const struct bb_cluster_opts *o)
 {
     /* Alone nobody else makes room: never wait for ourselves, and never give ourselves up. */
-    uint32_t policy = bbi_cluster_is_alone(c) ? BB_POLICY_FAIL : BB_POLICY_DEFAULT;
+    bool is_alone = bbi_cluster_is_alone(c);
     const struct bb_publisher_opts data = {.size = sizeof(data),
                                            .lane = BB_LANE_DATA,
-                                           .policy = policy,
+                                           .policy = is_alone ? BB_POLICY_FAIL : o->data_policy,
+                                           .block_ns = o->data_block_ns,
                                            .depth = o->data_depth,
                                            .bytes = o->data_bytes,
                                            .error = o->error};
     const struct bb_publisher_opts control = {.size = sizeof(control),
                                               .lane = BB_LANE_CONTROL,
-                                              .policy = policy,
+                                              .policy =
+                                                  is_alone ? BB_POLICY_FAIL : BB_POLICY_DEFAULT,
                                               .depth = o->control_depth,
                                               .bytes = o->control_bytes,
                                               .error = o->error};

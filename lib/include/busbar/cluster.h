@@ -119,7 +119,10 @@ struct bb_cluster_opts {
     uint32_t
         data_depth; /* of the ring that bb_cluster_publish() and its kin write; 0: the lane's */
     uint64_t control_bytes, data_bytes;
-    bb_fate_cb fate; /* may be NULL; called from bb_cluster_poll() */
+    uint32_t
+        data_policy; /* enum bb_policy, of that ring: what publishing does when a node is behind */
+    int64_t data_block_ns; /* as bb_publisher_opts.block_ns */
+    bb_fate_cb fate;       /* may be NULL; called from bb_cluster_poll() */
     void *user;
     struct bb_error *error;
 };
