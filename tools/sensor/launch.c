@@ -3,14 +3,15 @@
  * The launcher attaches to nothing and knows nothing but pids: the nodes find each other over the bus, just
  * as when they are started one by one.
  *
- * Child 0 is the manager.  Ends that need the launcher:
+ * Child 0 is the manager, then come workers, proxies and loggers.  Ends that need the launcher:
  *   a node could not begin (SENSOR_EXIT_EARLY)   the others would wait for it: SIGTERM to all
- *   the manager ended                            workers leave by themselves; after GRACE_NS SIGTERM, SIGKILL
+ *   the manager ended                            the others leave by themselves; after GRACE_NS SIGTERM, SIGKILL
  *   SIGINT, SIGTERM to us                        SIGTERM to all; after STOP_NS SIGKILL
- *   a worker was killed                          nothing: the manager hears of it over the bus and names it
+ *   another node was killed                      nothing: the manager hears of it over the bus and names it
  */
 #include "tools/sensor/launch.h"
 
+#include "tools/sensor/log_dir.h"
 #include "tools/sensor/node.h"
 
 #include <busbar/inspect.h>
@@ -24,20 +25,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE_NS INT64_C(3000000000) /* for workers to leave after the manager did */
+#define GRACE_NS INT64_C(3000000000) /* for nodes to leave after the manager did */
 #define STOP_NS                                                                                    \
     INT64_C(15000000000) /* for everybody after SIGTERM; the manager waits 5 s for marks */
 
-enum { NODES_MAX = SENSOR_WORKERS_MAX + 1 };
-
 struct child {
-    pid_t pid; /* 0: gone */
+    pid_t pid;      /* 0: gone */
+    uint32_t role;  /* enum bb_role */
+    uint32_t share; /* from 0, of its role */
     char name[BB_NAME_MAX + 1];
 };
 
 struct launcher {
     const struct sensor_options *opts;
-    struct child children[NODES_MAX];
+    struct child children[SENSOR_NODES_MAX];
+    char log_dir[SENSOR_LOG_DIR_TEXT]; /* ours, to be removed; "" when it is not ours */
     uint32_t count;
     uint32_t living;
     bool manager_gone;
@@ -49,12 +51,18 @@ struct launcher {
 /* ---- before the fork --------------------------------------------------------------------------- */
 
 static void
-name_child(struct child *child, uint32_t idx)
+add_children(struct launcher *l, uint32_t role, uint32_t n)
 {
-    if (idx == 0) {
-        (void)snprintf(child->name, sizeof(child->name), "manager");
-    } else {
-        (void)snprintf(child->name, sizeof(child->name), "worker-%u", idx);
+    for (uint32_t i = 0; i < n; i++) {
+        struct child *child = &l->children[l->count++];
+
+        child->role = role;
+        child->share = i;
+        if (role == BB_ROLE_MANAGER) {
+            (void)snprintf(child->name, sizeof(child->name), "manager");
+        } else {
+            (void)snprintf(child->name, sizeof(child->name), "%s-%u", bb_role_name(role), i + 1);
+        }
     }
 }
 
@@ -124,13 +132,12 @@ run_child(const struct launcher *l, uint32_t idx, pid_t parent)
     }
     opts.node = l->children[idx].name;
     opts.forked = true;
-    if (idx == 0) {
-        opts.role = BB_ROLE_MANAGER;
-        exit(sensor_manager_run(&opts)); /* NOLINT(concurrency-mt-unsafe) */
+    opts.role = l->children[idx].role;
+    opts.share = l->children[idx].share;
+    if (l->log_dir[0] != '\0') {
+        opts.log_dir = l->log_dir;
     }
-    opts.role = BB_ROLE_WORKER;
-    opts.share = idx - 1;
-    exit(sensor_worker_run(&opts)); /* NOLINT(concurrency-mt-unsafe) */
+    exit(sensor_node_run(&opts)); /* NOLINT(concurrency-mt-unsafe) */
 }
 
 static void
@@ -155,7 +162,7 @@ fork_all(struct launcher *l)
             run_child(l, i, parent);
         }
         if (pid < 0) {
-            sensor_say(NULL, "cannot fork %s: %s; try fewer workers", l->children[i].name,
+            sensor_say(NULL, "cannot fork %s: %s; try fewer nodes", l->children[i].name,
                        strerrordesc_np(errno));
             l->code = SENSOR_EXIT_RESOURCE;
             l->manager_gone = true; /* its code no longer counts */
@@ -250,28 +257,42 @@ wait_all(struct launcher *l, const sigset_t *signals)
     }
 }
 
-int
-sensor_launch(const struct sensor_options *opts)
+static int
+fork_and_wait(struct launcher *l)
 {
-    struct launcher l = {
-        .opts = opts, .count = opts->workers + 1, .term_ns = INT64_MAX, .kill_ns = INT64_MAX};
     sigset_t signals;
-    int code;
 
-    for (uint32_t i = 0; i < l.count; i++) {
-        name_child(&l.children[i], i);
-    }
-    code = check_bus(&l);
-    if (code != SENSOR_EXIT_DONE) {
-        return code;
-    }
     /* Held back and taken one by one in wait_all(): none is lost between two lines. */
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL); /* NOLINT(concurrency-mt-unsafe): one thread */
-    fork_all(&l);
-    wait_all(&l, &signals);
-    return l.code;
+    fork_all(l);
+    wait_all(l, &signals);
+    return l->code;
+}
+
+int
+sensor_launch(const struct sensor_options *opts)
+{
+    struct launcher l = {.opts = opts, .term_ns = INT64_MAX, .kill_ns = INT64_MAX};
+    struct sensor_fail fail;
+    int code;
+
+    add_children(&l, BB_ROLE_MANAGER, 1);
+    add_children(&l, BB_ROLE_WORKER, opts->workers);
+    add_children(&l, BB_ROLE_PROXY, opts->proxies);
+    add_children(&l, BB_ROLE_LOGGER, opts->loggers);
+    code = check_bus(&l);
+    if (code != SENSOR_EXIT_DONE) {
+        return code;
+    }
+    if (opts->loggers != 0 && opts->log_dir == NULL && sensor_log_dir_make(l.log_dir, &fail) != 0) {
+        sensor_say(NULL, "%s", fail.sentence);
+        return fail.code;
+    }
+    code = fork_and_wait(&l);
+    sensor_log_dir_remove(l.log_dir);
+    return code;
 }

@@ -5,20 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Gives places first .. first + n - 1 to a role. */
+static void
+name_places(struct sensor_layout *layout, uint32_t first, uint32_t n, uint32_t role)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct sensor_peer *peer = &layout->peers[first + i];
+
+        (void)snprintf(peer->name, sizeof(peer->name), "%s-%u", bb_role_name(role), i + 1);
+        peer->role = role;
+    }
+}
+
 int
-sensor_layout_init(struct sensor_layout *layout, uint32_t count)
+sensor_layout_init(struct sensor_layout *layout,
+                   uint32_t workers,
+                   uint32_t proxies,
+                   uint32_t loggers)
 {
     memset(layout, 0, sizeof(*layout));
-    layout->peers = calloc(count, sizeof(*layout->peers));
+    layout->peers = calloc((size_t)workers + proxies + loggers, sizeof(*layout->peers));
     if (layout->peers == NULL) {
         return -1;
     }
-    layout->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        struct sensor_peer *peer = &layout->peers[i];
-
-        (void)snprintf(peer->name, sizeof(peer->name), "worker-%u", i + 1);
-    }
+    layout->workers = workers;
+    layout->proxies = proxies;
+    layout->loggers = loggers;
+    layout->count = workers + proxies + loggers;
+    name_places(layout, 0, workers, BB_ROLE_WORKER);
+    name_places(layout, workers, proxies, BB_ROLE_PROXY);
+    name_places(layout, workers + proxies, loggers, BB_ROLE_LOGGER);
     return 0;
 }
 
@@ -29,24 +45,44 @@ sensor_layout_fini(struct sensor_layout *layout)
     memset(layout, 0, sizeof(*layout));
 }
 
-bool
-sensor_layout_ready(struct sensor_layout *layout,
-                    uint64_t share,
-                    const char *name,
-                    uint64_t node_id)
+/* The place of a role's number; NULL if there is none. */
+static struct sensor_peer *
+find_place(const struct sensor_layout *layout, uint64_t role, uint64_t share)
 {
-    struct sensor_peer *peer;
+    switch (role) {
+    case BB_ROLE_WORKER:
+        return share < layout->workers ? &layout->peers[share] : NULL;
+    case BB_ROLE_PROXY:
+        return share < layout->proxies ? &layout->peers[layout->workers + share] : NULL;
+    case BB_ROLE_LOGGER:
+        return share < layout->loggers ? &layout->peers[layout->workers + layout->proxies + share]
+                                       : NULL;
+    default:
+        return NULL;
+    }
+}
 
-    if (layout->started || share >= layout->count) {
+bool
+sensor_layout_ready(
+    struct sensor_layout *layout, uint64_t role, uint64_t share, const char *name, uint64_t node_id)
+{
+    struct sensor_peer *peer = find_place(layout, role, share);
+
+    if (peer == NULL || (layout->started && role == BB_ROLE_WORKER)) {
         return false;
     }
-    peer = &layout->peers[share];
     if (peer->state == SENSOR_PEER_READY && strcmp(peer->name, name) != 0) {
         return false;
+    }
+    if (peer->node_id == node_id && peer->state == SENSOR_PEER_ENDED) {
+        return true; /* says it once more */
     }
     (void)snprintf(peer->name, sizeof(peer->name), "%s", name);
     peer->node_id = node_id;
     peer->state = SENSOR_PEER_READY;
+    peer->is_told = false;
+    peer->is_gone = false;
+    memset(&peer->tally, 0, sizeof(peer->tally));
     return true;
 }
 
@@ -93,7 +129,13 @@ sensor_layout_gone(
     if (peer == NULL && final) {
         peer = find_absent(layout, name);
     }
-    if (peer == NULL || peer->state == SENSOR_PEER_ENDED) {
+    if (peer == NULL) {
+        return;
+    }
+    layout->deaths += layout->started && !peer->is_told;
+    if (peer->state == SENSOR_PEER_ENDED) {
+        peer->is_gone = true;
+        peer->why = why;
         return;
     }
     if (layout->started || final) {
@@ -101,6 +143,48 @@ sensor_layout_gone(
     } else {
         peer->state = SENSOR_PEER_ABSENT;
     }
+}
+
+void
+sensor_layout_end(struct sensor_layout *layout, uint64_t node_id, const struct sensor_end *end)
+{
+    struct sensor_peer *peer = sensor_layout_find(layout, node_id);
+
+    if (peer != NULL && peer->role == BB_ROLE_WORKER && peer->state == SENSOR_PEER_READY) {
+        peer->end = *end;
+        peer->state = SENSOR_PEER_ENDED;
+    }
+}
+
+void
+sensor_layout_tally(struct sensor_layout *layout,
+                    uint64_t node_id,
+                    const struct sensor_tally *tally)
+{
+    struct sensor_peer *peer = sensor_layout_find(layout, node_id);
+
+    if (peer == NULL || peer->is_told) {
+        return;
+    }
+    peer->tally = *tally;
+    peer->is_told = true;
+    if (peer->role != BB_ROLE_WORKER) {
+        peer->state = SENSOR_PEER_ENDED;
+    }
+}
+
+uint32_t
+sensor_layout_awaited(const struct sensor_layout *layout)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < layout->count; i++) {
+        const struct sensor_peer *peer = &layout->peers[i];
+
+        n += peer->state == SENSOR_PEER_READY
+             || (peer->state == SENSOR_PEER_ENDED && !peer->is_told && !peer->is_gone);
+    }
+    return n;
 }
 
 void
@@ -146,11 +230,41 @@ sensor_layout_names(const struct sensor_layout *layout,
     }
 }
 
+uint32_t
+sensor_layout_ids(const struct sensor_layout *layout, uint64_t *ids, uint32_t max)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < layout->workers && n < max; i++) {
+        const struct sensor_peer *peer = &layout->peers[i];
+
+        if (peer->state == SENSOR_PEER_READY || peer->state == SENSOR_PEER_ENDED) {
+            ids[n++] = peer->node_id;
+        }
+    }
+    return n;
+}
+
+void
+sensor_layout_tallies(const struct sensor_layout *layout, struct sensor_tally *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < layout->count; i++) {
+        const struct sensor_tally *tally = &layout->peers[i].tally;
+
+        out->handled += tally->handled;
+        out->lost += tally->lost;
+        out->refused += tally->refused;
+        out->logged += tally->logged;
+        out->unsaid += tally->unsaid;
+    }
+}
+
 void
 sensor_layout_sum(const struct sensor_layout *layout, struct sensor_end *out)
 {
     memset(out, 0, sizeof(*out));
-    for (uint32_t i = 0; i < layout->count; i++) {
+    for (uint32_t i = 0; i < layout->workers; i++) {
         const struct sensor_peer *peer = &layout->peers[i];
         const struct sensor_end *end = &peer->end;
 
@@ -165,6 +279,7 @@ sensor_layout_sum(const struct sensor_layout *layout, struct sensor_end *out)
         out->waits += end->waits;
         out->half_open += end->half_open;
         out->dropped += end->dropped;
+        out->nowhere += end->nowhere;
         out->state = end->state > out->state ? end->state : out->state;
     }
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tools/sensor/layout.h - the manager's list of workers: who is there, who came to its end, who is missing.
+ * tools/sensor/layout.h - the manager's list of nodes: who is there, who came to its end, who is missing.
  *
- * Pure.  A share goes ABSENT ─ready─► READY ─end─► ENDED.  A worker that goes before the start leaves its
- * share ABSENT again (somebody may start it anew) unless that is final; one that goes later without an end
- * mark is MISSING, and stays it.
+ * Pure.  A worker's share goes ABSENT ─ready─► READY ─end─► ENDED, and its tally comes after that; a proxy or
+ * logger goes ABSENT ─ready─► READY ─tally─► ENDED.  Who goes before the start leaves its place ABSENT again
+ * (somebody may start it anew) unless that is final.  A worker that goes later without an end mark is MISSING,
+ * and stays it: nobody else reads its share.  A proxy or logger may come back, with empty hands.
  */
 #ifndef BUSBAR_SENSOR_LAYOUT_H
 #define BUSBAR_SENSOR_LAYOUT_H
@@ -29,24 +30,35 @@ struct sensor_peer {
     uint64_t node_id;           /* 0: none */
     uint64_t delivered;         /* its events that we took */
     struct sensor_end end;      /* ENDED: what it said; zero else */
-    const char *why;            /* MISSING: "died", "left", "did not come" */
+    struct sensor_tally tally;  /* is_told: what it said; zero else */
+    const char *why;            /* MISSING or is_gone: "died", "left", "did not come" */
+    uint32_t role;              /* enum bb_role */
+    bool is_told;               /* its tally is here */
+    bool is_gone;               /* ENDED: it went afterwards */
 };
 
 struct sensor_layout {
-    struct sensor_peer *peers; /* one for each share */
-    uint32_t count;
+    struct sensor_peer *peers; /* one for each share, then the proxies, then the loggers */
+    uint32_t workers, proxies, loggers;
+    uint32_t count;  /* of all of them */
+    uint32_t deaths; /* since the start, of nodes that had not said what they handled */
     bool started;
 };
 
 /* sensor_layout_init - 0, or -1 without memory. */
-int sensor_layout_init(struct sensor_layout *layout, uint32_t count);
+int sensor_layout_init(struct sensor_layout *layout,
+                       uint32_t workers,
+                       uint32_t proxies,
+                       uint32_t loggers);
 void sensor_layout_fini(struct sensor_layout *layout);
 
 /*
- * sensor_layout_ready - this node takes this share.  The same name with a new id is the same worker, started
- * anew.  False: no such share, or another node has it, or it is too late.
+ * sensor_layout_ready - this node takes this share, or is the proxy or logger of this number, from 0.  The
+ * same name with a new id is the same node, started anew.  False: no such place, or another node has it, or it
+ * is too late.
  */
 bool sensor_layout_ready(struct sensor_layout *layout,
+                         uint64_t role,
                          uint64_t share,
                          const char *name,
                          uint64_t node_id);
@@ -61,6 +73,16 @@ struct sensor_peer *sensor_layout_find(const struct sensor_layout *layout, uint6
 void sensor_layout_gone(
     struct sensor_layout *layout, const char *name, uint64_t node_id, const char *why, bool final);
 
+/* sensor_layout_end - a worker's end mark.  sensor_layout_tally - what a node handled. */
+void
+sensor_layout_end(struct sensor_layout *layout, uint64_t node_id, const struct sensor_end *end);
+void sensor_layout_tally(struct sensor_layout *layout,
+                         uint64_t node_id,
+                         const struct sensor_tally *tally);
+
+/* sensor_layout_awaited - nodes that are there and have something left to say. */
+uint32_t sensor_layout_awaited(const struct sensor_layout *layout);
+
 /* sensor_layout_give_up - whoever is not READY (before the start) or not ENDED (after it) is MISSING. */
 void sensor_layout_give_up(struct sensor_layout *layout, const char *why);
 
@@ -71,6 +93,12 @@ void sensor_layout_names(const struct sensor_layout *layout,
                          enum sensor_peer_state state,
                          char *out,
                          size_t cap);
+
+/* sensor_layout_ids - of the workers that are there, at most max; returns how many. */
+uint32_t sensor_layout_ids(const struct sensor_layout *layout, uint64_t *ids, uint32_t max);
+
+/* sensor_layout_tallies - the sum of what the nodes said. */
+void sensor_layout_tallies(const struct sensor_layout *layout, struct sensor_tally *out);
 
 /* sensor_layout_sum - of what the ENDED said and, of the MISSING, what was taken from them. */
 void sensor_layout_sum(const struct sensor_layout *layout, struct sensor_end *out);

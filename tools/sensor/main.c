@@ -15,7 +15,7 @@ static int
 run_node(const struct sensor_options *opts)
 {
     sensor_stop_install();
-    return opts->role == BB_ROLE_MANAGER ? sensor_manager_run(opts) : sensor_worker_run(opts);
+    return sensor_node_run(opts);
 }
 
 static int
@@ -35,6 +35,10 @@ run(const struct sensor_options *opts, struct sensor_fail *fail)
         && sensor_capture_check(&source, fail) != 0) {
         sensor_say(NULL, "%s", fail->sentence);
         return fail->code;
+    }
+    if (opts->pattern->is_alone) {
+        sensor_stop_install();
+        return sensor_standalone_run(opts);
     }
     return opts->node != NULL ? run_node(opts) : sensor_launch(opts);
 }

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tools/sensor/node.h - what a manager and a worker have in common, and their entry points.
+ * tools/sensor/node.h - what all nodes have in common, and their entry points.
  *
- * A node attaches by itself (after fork, when it is forked); nothing passes between nodes but the bus.
+ * A node joins by itself (after fork, when it is forked); nothing passes between nodes but the bus.
  * A return code at or above SENSOR_EXIT_EARLY tells the launcher that the node did not even get ready.
  */
 #ifndef BUSBAR_SENSOR_NODE_H
 #define BUSBAR_SENSOR_NODE_H
 
 #include "tools/sensor/fail.h"
+#include "tools/sensor/keeper.h"
+#include "tools/sensor/marks.h"
 #include "tools/sensor/options.h"
+#include "tools/sensor/protocol.h"
 
-#include <busbar/endpoint.h>
+#include <busbar/cluster.h>
+#include <busbar/log.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,29 +25,41 @@ enum { SENSOR_EXIT_EARLY = 64 };
     INT64_C(200000000) /* longest sleep before a look at signals and deadlines */
 
 struct sensor_node {
-    struct bb_endpoint *ep;
-    struct bb_publisher *control;
-    struct bb_topic *control_topic;
-    struct bb_subscriber *sub;
+    const struct sensor_options *opts;
+    struct bb_cluster *cluster;
+    struct bb_logger *logger; /* of a logger, and of one process that is all */
+    struct sensor_keeper keeper;
+    struct sensor_marks marks;
+    struct sensor_members members; /* as of the last poll */
 };
 
-struct sensor_node_opts {
-    const char *listen_prefix;
-    const char *control_topic;
-    uint32_t subscriber_flags;
-    uint32_t control_depth; /* of the control ring; 0: the lane's */
-    uint64_t control_bytes;
-};
-
-/* sensor_node_open - attach, subscribe, then open the control ring.  0, or -1 and the sentence. */
+/* sensor_node_open - join, show EX::known_clients, subscribe.  0, or -1 and the sentence. */
 int sensor_node_open(struct sensor_node *node,
                      const struct sensor_options *opts,
-                     const struct sensor_node_opts *how,
                      struct sensor_fail *fail);
 void sensor_node_close(struct sensor_node *node);
 
-/* sensor_node_say - publish what was built on the control topic: bytes as sensor_write_...() returned it. */
-int sensor_node_say(struct sensor_node *node, const void *event, int64_t bytes);
+/* What a node does with a message, after its marks and events were taken; in is NULL for a status. */
+typedef int (*sensor_take_fn)(void *user,
+                              const struct sensor_message *in,
+                              const struct bb_msg *msg);
+
+/* sensor_node_poll - what came within timeout_ns.  0, or -1 and the sentence (also take's). */
+int sensor_node_poll(struct sensor_node *node,
+                     int64_t timeout_ns,
+                     sensor_take_fn take,
+                     void *user,
+                     struct sensor_fail *fail);
+
+/*
+ * sensor_node_say - publish what was built on a topic: bytes as sensor_write_...() returned it.  BB_EAGAIN: somebody
+ * is a whole ring behind; poll, then say it again.
+ */
+BB_MUST_USE int
+sensor_node_say(struct sensor_node *node, const char *topic, const void *event, int64_t bytes);
+
+/* sensor_node_lost - messages that were overwritten before this node read them. */
+uint64_t sensor_node_lost(const struct sensor_node *node);
 
 /* sensor_fail_bus - the library's sentence if it gave one, else ours made of `what` and the status. */
 int sensor_fail_bus(struct sensor_fail *fail,
@@ -66,5 +82,9 @@ uint64_t sensor_random_seed(void);
 /* Each runs the node to its end, says on standard error what went wrong, and returns the exit code. */
 int sensor_worker_run(const struct sensor_options *opts);
 int sensor_manager_run(const struct sensor_options *opts);
+int sensor_helper_run(const struct sensor_options *opts); /* a proxy, a logger */
+int sensor_standalone_run(const struct sensor_options *opts);
+/* sensor_node_run - the one of these that opts->role asks for. */
+int sensor_node_run(const struct sensor_options *opts);
 
 #endif

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The manager brings the layout together, keeps EX::known_clients, and prints the result.
+ * The manager brings the layout together, asks every node what it knows, and prints the result.
  *
- *   attach, subscribe ─► hello ... ─► all shares ready ─► start ─► events, end marks ─► print ─► result
+ *   join ─► hello ... ─► all are ready ─► start ─► end marks, pass marks, tallies ─► print ─► result
  *
- * One reliable subscriber hears everything: events, end marks, ready, and who left or died, each in order
- * with the messages of the same ring.  So when the last end mark is here, all events are.
+ * It hears everybody reliably, each node's words in their order and its going after the last of them.
  */
-#include "tools/sensor/clients.h"
+#include "tools/sensor/known.h"
 #include "tools/sensor/layout.h"
 #include "tools/sensor/node.h"
+#include "tools/sensor/others.h"
 #include "tools/sensor/protocol.h"
 #include "tools/sensor/report.h"
 
@@ -22,14 +22,18 @@
 #define PATIENCE_NS INT64_C(5000000000) /* then we say on standard error whom we wait for */
 #define STOP_NS     INT64_C(5000000000) /* for the end marks, after `stop` */
 
-enum { POLL_MESSAGES = 64 };
+/* What is to be said, in this order. */
+enum { SAY_HELLO = 1u << 0, SAY_START = 1u << 1, SAY_STOP = 1u << 2, SAY_PASSED = 1u << 3 };
 
 struct manager {
     const struct sensor_options *opts;
     struct sensor_node node;
     struct sensor_layout layout;
-    struct sensor_clients clients;
-    uint64_t other_messages; /* delivered, but no event of a worker of ours */
+    struct sensor_others others;
+    struct sensor_survey survey;
+    uint64_t strange_messages; /* delivered, from nodes that are none of the cluster */
+    uint32_t to_say;
+    bool has_passed;
     bool told_of_mismatch;
     struct sensor_fail fail;
 };
@@ -39,26 +43,22 @@ struct manager {
 static void
 take_status(struct manager *m, const struct bb_msg *msg)
 {
-    switch (msg->status->kind) {
-    case BB_STATUS_LEFT:
-        sensor_layout_gone(&m->layout, msg->node, msg->node_id, "left before its end mark",
+    if (msg->status->kind == BB_STATUS_NODE_DOWN) {
+        sensor_layout_gone(&m->layout, msg->node, msg->node_id,
+                           msg->status->count == 1 ? "left before its end mark"
+                                                   : "died before its end mark",
                            m->opts->forked);
-        break;
-    case BB_STATUS_DIED:
-        sensor_layout_gone(&m->layout, msg->node, msg->node_id, "died before its end mark",
-                           m->opts->forked);
-        break;
-    default:
-        break; /* losses are in the counters */
     }
 }
 
 static void
 take_ready(struct manager *m, const struct sensor_message *in, const struct bb_msg *msg)
 {
-    bool fits = in->workers == m->layout.count;
+    bool fits = in->workers == m->layout.workers;
 
-    if (fits && sensor_layout_ready(&m->layout, in->share, msg->node, msg->node_id)) {
+    if (fits && sensor_layout_ready(&m->layout, in->role, in->share, msg->node, msg->node_id)) {
+        m->to_say |= m->layout.started ? SAY_START : 0u; /* it came back */
+        m->to_say |= m->has_passed ? SAY_PASSED : 0u;
         return;
     }
     if (m->layout.started || m->told_of_mismatch) {
@@ -70,114 +70,136 @@ take_ready(struct manager *m, const struct sensor_message *in, const struct bb_m
                    "%s was told of %" PRIu64
                    " workers, this manager of %u: start all nodes with the "
                    "same --workers",
-                   msg->node, in->workers, m->layout.count);
-    } else {
+                   msg->node, in->workers, m->layout.workers);
+    } else if (in->role == BB_ROLE_WORKER && in->share < m->layout.workers) {
         sensor_say(m->opts->node,
                    "%s wants share %" PRIu64 ", which %s has: end their names in different numbers",
                    msg->node, in->share + 1, m->layout.peers[in->share].name);
-    }
-}
-
-/* True if it was an event of one of our workers. */
-static bool
-take_connection(struct manager *m, const struct sensor_message *in, const struct bb_msg *msg)
-{
-    struct sensor_peer *peer = sensor_layout_find(&m->layout, msg->node_id);
-
-    if (peer == NULL) {
-        return false;
-    }
-    peer->delivered++;
-    if (m->opts->watch_any || memcmp(in->resp, m->opts->watch, sizeof(in->resp)) == 0) {
-        sensor_clients_add(&m->clients, in->orig);
-    }
-    return true;
-}
-
-static void
-take_end(struct manager *m, const struct sensor_message *in, const struct bb_msg *msg)
-{
-    struct sensor_peer *peer = sensor_layout_find(&m->layout, msg->node_id);
-
-    if (peer != NULL && peer->state == SENSOR_PEER_READY) {
-        peer->end = in->end;
-        peer->state = SENSOR_PEER_ENDED;
+    } else {
+        sensor_say(m->opts->node,
+                   "%s is one %s more than this manager was told of, or its number is taken: start "
+                   "all nodes with the same --proxies and --loggers",
+                   msg->node, bb_role_name((uint32_t)in->role));
     }
 }
 
 static void
-take_message(struct manager *m, const struct bb_msg *msg)
+take_connection(struct manager *m, const struct bb_msg *msg)
 {
-    struct sensor_message in;
-    bool is_event = false;
+    struct sensor_peer *peer = sensor_layout_find(&m->layout, msg->node_id);
 
-    if (msg->status != NULL) {
+    if (peer != NULL) {
+        peer->delivered++;
+    }
+}
+
+static int
+take(void *user, const struct sensor_message *in, const struct bb_msg *msg)
+{
+    struct manager *m = user;
+
+    if (in == NULL) {
         take_status(m, msg);
-        return;
+        return 0;
     }
-    sensor_read(&in, msg->data, msg->bytes); /* copies what it needs out of the ring ... */
-    if (!bb_msg_valid(m->node.sub, msg)) {   /* ... and what was overwritten meanwhile is void */
-        return;
+    m->strange_messages += sensor_members_find(&m->node.members, msg->node_id) == NULL;
+    switch (in->kind) {
+    case SENSOR_MSG_READY:
+        take_ready(m, in, msg);
+        break;
+    case SENSOR_MSG_CONNECTION:
+        take_connection(m, msg);
+        break;
+    case SENSOR_MSG_END:
+        sensor_layout_end(&m->layout, msg->node_id, &in->end);
+        break;
+    case SENSOR_MSG_TALLY:
+        sensor_layout_tally(&m->layout, msg->node_id, &in->tally);
+        break;
+    case SENSOR_MSG_UNKNOWN:
+    case SENSOR_MSG_HELLO:
+    case SENSOR_MSG_START:
+    case SENSOR_MSG_STOP:
+    case SENSOR_MSG_PASSED:
+    case SENSOR_MSG_RESULT:
+    default:
+        break;
     }
-    if (in.kind == SENSOR_MSG_CONNECTION) {
-        is_event = take_connection(m, &in, msg);
-    } else if (in.kind == SENSOR_MSG_READY) {
-        take_ready(m, &in, msg);
-    } else if (in.kind == SENSOR_MSG_END) {
-        take_end(m, &in, msg);
+    return 0;
+}
+
+/* ---- what it says ------------------------------------------------------------------------------ */
+
+static int64_t
+write_start(struct manager *m, void *buf, size_t cap)
+{
+    struct sensor_start *start = &m->node.marks.start;
+
+    if (!m->node.marks.started) {
+        struct sensor_start now = {.workers = m->layout.workers,
+                                   .wall_ns = sensor_wall_ns(),
+                                   .epoch = m->node.members.epoch};
+
+        now.id_count = sensor_layout_ids(&m->layout, now.ids, SENSOR_IDS_MAX);
+        sensor_marks_start(&m->node.marks, &now, m->node.members.own_id);
     }
-    m->other_messages += !is_event;
+    return sensor_write_start(buf, cap, start);
+}
+
+static int64_t
+write_one(struct manager *m, uint32_t what, void *buf, size_t cap)
+{
+    switch (what) {
+    case SAY_HELLO:
+        return sensor_write_hello(buf, cap, m->layout.workers);
+    case SAY_START:
+        return write_start(m, buf, cap);
+    case SAY_STOP:
+        return sensor_write_stop(buf, cap);
+    default:
+        return sensor_write_passed(buf, cap);
+    }
+}
+
+/* Says what is due; what a full ring does not take stays due. */
+static int
+say_all(struct manager *m)
+{
+    unsigned char buf[SENSOR_EVENT_BYTES];
+
+    for (uint32_t what = SAY_HELLO; what <= SAY_PASSED; what <<= 1) {
+        const char *topic = what == SAY_PASSED ? SENSOR_TOPIC_PASSED : SENSOR_TOPIC_MANAGER;
+        int rc;
+
+        if ((m->to_say & what) == 0) {
+            continue;
+        }
+        rc = sensor_node_say(&m->node, topic, buf, write_one(m, what, buf, sizeof(buf)));
+        if (rc == BB_EAGAIN) {
+            return 0;
+        }
+        if (rc != 0) {
+            return sensor_fail_bus(&m->fail, rc, NULL, "cannot publish");
+        }
+        m->to_say &= ~what;
+    }
+    return 0;
 }
 
 static int
 service(struct manager *m, int64_t timeout_ns)
 {
-    struct bb_msg msgs[POLL_MESSAGES];
-    int n = bb_poll(m->node.sub, msgs, POLL_MESSAGES, timeout_ns);
-
-    if (n < 0) {
-        return sensor_fail_bus(&m->fail, n, NULL, "cannot read the bus");
+    if (sensor_node_poll(&m->node, m->to_say != 0 ? 0 : timeout_ns, take, m, &m->fail) != 0) {
+        return -1;
     }
-    for (int i = 0; i < n; i++) {
-        take_message(m, &msgs[i]);
+    if (!m->has_passed && sensor_marks_is_ended(&m->node.marks, &m->node.members)) {
+        m->has_passed = true;
+        m->to_say |= SAY_PASSED;
     }
-    (void)bb_release(m->node.sub);
-    return 0;
+    return say_all(m);
 }
 
 /* ---- the layout comes together ----------------------------------------------------------------- */
-
-static int
-say(struct manager *m, const void *event, int64_t bytes)
-{
-    int rc = sensor_node_say(&m->node, event, bytes);
-
-    return rc == 0 ? 0 : sensor_fail_bus(&m->fail, rc, NULL, "cannot publish on the control lane");
-}
-
-static int
-say_hello(struct manager *m)
-{
-    unsigned char buf[SENSOR_EVENT_BYTES];
-
-    return say(m, buf, sensor_write_hello(buf, sizeof(buf), m->layout.count));
-}
-
-static int
-say_start(struct manager *m)
-{
-    unsigned char buf[SENSOR_EVENT_BYTES];
-
-    return say(m, buf, sensor_write_start(buf, sizeof(buf), m->layout.count, sensor_wall_ns()));
-}
-
-static int
-say_stop(struct manager *m)
-{
-    unsigned char buf[SENSOR_EVENT_BYTES];
-
-    return say(m, buf, sensor_write_stop(buf, sizeof(buf)));
-}
 
 static void
 say_who_is_awaited(const struct manager *m)
@@ -188,7 +210,7 @@ say_who_is_awaited(const struct manager *m)
     sensor_say(m->opts->node, "waiting for %s", names);
 }
 
-/* Calls the roll until every share has a worker, time runs out or we are told to end. */
+/* Calls the roll until every place is taken, time runs out or we are told to end. */
 static int
 gather(struct manager *m)
 {
@@ -200,9 +222,7 @@ gather(struct manager *m)
     while (sensor_layout_number(&m->layout, SENSOR_PEER_ABSENT) != 0 && !sensor_stop_requested()) {
         if (now_ns >= hello_ns) {
             hello_ns = now_ns + HELLO_NS;
-            if (say_hello(m) != 0) {
-                return -1;
-            }
+            m->to_say |= SAY_HELLO;
         }
         if (now_ns >= give_up_ns) {
             sensor_layout_give_up(&m->layout, "did not come");
@@ -212,7 +232,7 @@ gather(struct manager *m)
             patience_ns = INT64_MAX;
             say_who_is_awaited(m);
         }
-        if (service(m, SENSOR_SLICE_NS) != 0) {
+        if (say_all(m) != 0 || service(m, SENSOR_SLICE_NS) != 0) {
             return -1;
         }
         now_ns = sensor_mono_ns();
@@ -220,7 +240,15 @@ gather(struct manager *m)
     return 0;
 }
 
-/* ---- events until the last end mark ------------------------------------------------------------ */
+/* ---- until everybody said what it handled ------------------------------------------------------- */
+
+/* All events are where they go: everybody else says so, and we have all of ours. */
+static bool
+is_over(const struct manager *m)
+{
+    return sensor_layout_awaited(&m->layout) == 0
+           && sensor_marks_is_passed(&m->node.marks, &m->node.members);
+}
 
 static int
 collect(struct manager *m)
@@ -228,21 +256,20 @@ collect(struct manager *m)
     int64_t give_up_ns = INT64_MAX;
 
     m->layout.started = true;
-    if (say_start(m) != 0) {
+    m->to_say = SAY_START;
+    if (say_all(m) != 0) {
         return -1;
     }
-    while (sensor_layout_number(&m->layout, SENSOR_PEER_READY) != 0) {
+    while (!is_over(m)) {
         if (sensor_stop_requested() && give_up_ns == INT64_MAX) {
             give_up_ns = sensor_mono_ns() + STOP_NS;
-            if (say_stop(m) != 0) {
-                return -1;
-            }
+            m->to_say |= SAY_STOP;
         }
         if (give_up_ns != INT64_MAX && sensor_mono_ns() > give_up_ns) {
             sensor_layout_give_up(&m->layout, "did not stop within 5 s");
             break;
         }
-        if (service(m, SENSOR_SLICE_NS) != 0) {
+        if (say_all(m) != 0 || service(m, SENSOR_SLICE_NS) != 0) {
             return -1;
         }
     }
@@ -251,26 +278,40 @@ collect(struct manager *m)
 
 /* ---- the result -------------------------------------------------------------------------------- */
 
+static uint64_t
+less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
 static void
 count(const struct manager *m, const struct sensor_end *sum, struct sensor_result *out)
 {
-    struct bb_subscriber_stats st = {.size = sizeof(st)};
+    uint64_t copies = m->opts->pattern->copies(m->layout.workers);
+    struct sensor_tally tally;
 
-    bb_subscriber_stats(m->node.sub, &st);
+    sensor_layout_tallies(&m->layout, &tally);
     out->packets = sum->packets;
     out->connections = sum->connections;
     out->events = sum->events;
-    out->delivered = st.delivered > m->other_messages ? st.delivered - m->other_messages : 0;
-    out->filtered = st.filtered;
-    out->lost = st.lost;
+    out->delivered = tally.handled + m->node.keeper.handled;
+    out->filtered =
+        less(sensor_others_count(&m->others, m->opts, &m->node.members), m->strange_messages);
+    out->lost = tally.lost + sensor_node_lost(&m->node);
+    out->log_records = tally.logged;
+    out->log_lost = tally.unsaid;
+    out->nowhere = sum->nowhere;
+    out->gone =
+        m->layout.deaths == 0 ? 0 : less((sum->events - sum->nowhere) * copies, out->delivered);
 }
 
-/* Tells the workers (and whoever listens); with all clients if they fit into a message. */
+/* Tells the others (and whoever listens); with all clients if they fit into a message. */
 static int
 say_result(struct manager *m, const struct sensor_report *r)
 {
-    size_t max = bb_publisher_max(m->node.control);
-    size_t cap = SENSOR_EVENT_BYTES + r->client_count * 32;
+    const struct sensor_known *own = &m->survey.known[0];
+    size_t max = bb_publisher_max(bb_cluster_publisher(m->node.cluster));
+    size_t cap = SENSOR_EVENT_BYTES + own->count * 32;
     unsigned char *buf;
     int64_t bytes;
     int rc;
@@ -280,13 +321,15 @@ say_result(struct manager *m, const struct sensor_report *r)
     if (buf == NULL) {
         return sensor_fail(&m->fail, SENSOR_EXIT_RESOURCE, "out of memory");
     }
-    bytes = sensor_write_result(buf, cap, &r->sum, r->clients, r->client_count);
-    if (bytes == BB_EMSGSIZE) {
+    bytes = sensor_write_result(buf, cap, &r->sum, own->clients, own->count);
+    rc = bytes == BB_EMSGSIZE ? BB_EMSGSIZE
+                              : sensor_node_say(&m->node, SENSOR_TOPIC_MANAGER, buf, bytes);
+    if (rc == BB_EMSGSIZE) {
         bytes = sensor_write_result(buf, cap, &r->sum, NULL, 0);
+        rc = sensor_node_say(&m->node, SENSOR_TOPIC_MANAGER, buf, bytes);
     }
-    rc = say(m, buf, bytes);
     free(buf);
-    return rc;
+    return rc == 0 ? 0 : sensor_fail_bus(&m->fail, rc, NULL, "cannot publish the result");
 }
 
 static void
@@ -294,11 +337,18 @@ say_what_is_missing(const struct manager *m)
 {
     for (uint32_t i = 0; i < m->layout.count; i++) {
         const struct sensor_peer *peer = &m->layout.peers[i];
+        const char *loss = peer->role == BB_ROLE_WORKER
+                               ? "its share of the capture is not in the result"
+                               : "what it knew is not in the result";
 
         if (peer->state == SENSOR_PEER_MISSING) {
-            sensor_say(m->opts->node,
-                       "%s is missing: it %s; its share of the capture is not in the result",
-                       peer->name, peer->why);
+            sensor_say(m->opts->node, "%s is missing: it %s; %s", peer->name, peer->why, loss);
+        }
+    }
+    for (size_t i = 0; i < m->survey.count; i++) {
+        if (m->survey.known[i].why != NULL) {
+            sensor_say(m->opts->node, "no answer from %s about " SENSOR_VARIABLE ": %s",
+                       m->survey.known[i].node, m->survey.known[i].why);
         }
     }
 }
@@ -306,6 +356,11 @@ say_what_is_missing(const struct manager *m)
 static void
 say_what_was_dropped(const struct manager *m, const struct sensor_end *sum)
 {
+    struct sensor_tally tally;
+    uint64_t refused = m->node.keeper.clients.refused;
+
+    sensor_layout_tallies(&m->layout, &tally);
+    refused += tally.refused;
     if (sum->dropped != 0) {
         sensor_say(m->opts->node,
                    "the kernel dropped %" PRIu64 " packets before the workers read them",
@@ -316,10 +371,26 @@ say_what_was_dropped(const struct manager *m, const struct sensor_end *sum)
                    "%" PRIu64 " half-open connections were forgotten because the table was full",
                    sum->half_open);
     }
-    if (m->clients.refused != 0) {
+    if (refused != 0) {
         sensor_say(m->opts->node,
-                   "the set of clients is full at %d; %" PRIu64 " additions were refused",
-                   (int)SENSOR_CLIENTS_MAX, m->clients.refused);
+                   "a set of clients is full at %d; %" PRIu64 " additions were refused",
+                   (int)SENSOR_CLIENTS_MAX, refused);
+    }
+}
+
+/* A node that died took something with it; how much can be told. */
+static void
+say_what_went(const struct manager *m, const struct sensor_result *r)
+{
+    if (r->gone != 0) {
+        sensor_say(m->opts->node,
+                   "%" PRIu64 " events were handled by a node that died, or were on the way to it",
+                   r->gone);
+    }
+    if (r->nowhere != 0) {
+        sensor_say(m->opts->node,
+                   "%" PRIu64 " events were sent to nobody: no node was there to handle them",
+                   r->nowhere);
     }
 }
 
@@ -327,16 +398,25 @@ say_what_was_dropped(const struct manager *m, const struct sensor_end *sum)
 static int
 judge(const struct manager *m, const struct sensor_end *sum, const struct sensor_result *r)
 {
+    uint64_t copies = m->opts->pattern->copies(m->layout.workers);
+
     say_what_was_dropped(m, sum);
-    if (sensor_layout_number(&m->layout, SENSOR_PEER_MISSING) != 0) {
-        say_what_is_missing(m);
+    say_what_is_missing(m);
+    say_what_went(m, r);
+    if (sensor_layout_number(&m->layout, SENSOR_PEER_MISSING) != 0 || m->survey.silent != 0
+        || r->gone != 0 || r->nowhere != 0) {
         return SENSOR_EXIT_MISSING;
     }
-    if (r->lost != 0 || r->delivered != r->events) {
+    if (r->lost != 0 || r->delivered != r->events * copies) {
         sensor_say(m->opts->node,
                    "of %" PRIu64 " events %" PRIu64 " were delivered; %" PRIu64
                    " messages were lost: the result is not whole",
-                   r->events, r->delivered, r->lost);
+                   r->events * copies, r->delivered, r->lost);
+        return SENSOR_EXIT_OTHER;
+    }
+    if (r->log_lost != 0) {
+        sensor_say(m->opts->node, "no logger said that it wrote %" PRIu64 " of the conn records",
+                   r->log_lost);
         return SENSOR_EXIT_OTHER;
     }
     if (sum->state == SENSOR_END_DAMAGED) {
@@ -350,26 +430,29 @@ judge(const struct manager *m, const struct sensor_end *sum, const struct sensor
     return SENSOR_EXIT_DONE;
 }
 
-/* Prints, tells the workers, and returns the exit code; -1 and the sentence if that failed. */
+static bool
+is_complete(const struct manager *m, const struct sensor_end *sum, const struct sensor_result *r)
+{
+    return sensor_layout_number(&m->layout, SENSOR_PEER_MISSING) == 0 && m->survey.silent == 0
+           && r->gone == 0 && r->nowhere == 0 && sum->state == SENSOR_END_COMPLETE;
+}
+
+/* Prints, tells the others, and returns the exit code; -1 and the sentence if that failed. */
 static int
 finish(struct manager *m)
 {
-    struct sensor_address *clients = sensor_clients_sorted(&m->clients);
-    struct sensor_report r = {.manager = bb_endpoint_name(m->node.ep),
-                              .watch = m->opts->watch_text,
-                              .layout = &m->layout,
-                              .clients = clients,
-                              .client_count = m->clients.count};
+    struct sensor_report r = {
+        .watch = m->opts->watch_text, .layout = &m->layout, .known = m->survey.known};
     struct sensor_end sum;
     int code;
 
-    if (clients == NULL) {
-        return sensor_fail(&m->fail, SENSOR_EXIT_RESOURCE, "out of memory");
+    if (sensor_survey(&m->survey, &m->node, &m->layout, &m->fail) != 0) {
+        return -1;
     }
+    r.known_count = m->survey.count;
     sensor_layout_sum(&m->layout, &sum);
     count(m, &sum, &r.sum);
-    r.complete = sensor_layout_number(&m->layout, SENSOR_PEER_MISSING) == 0
-                 && sum.state == SENSOR_END_COMPLETE;
+    r.complete = is_complete(m, &sum, &r.sum);
     code = m->opts->json ? sensor_report_json(stdout, &r) : sensor_report_text(stdout, &r);
     if (code != 0) {
         code = sensor_fail(&m->fail, SENSOR_EXIT_OTHER, "cannot write to standard output");
@@ -379,7 +462,6 @@ finish(struct manager *m)
     if (say_result(m, &r) != 0) {
         code = -1;
     }
-    free(clients);
     return code;
 }
 
@@ -393,7 +475,7 @@ stay(struct manager *m)
     if (!sensor_stop_requested()) {
         sensor_say(m->opts->node,
                    "all nodes stay up until Ctrl-C; in another terminal try: busbar%s%s node list, "
-                   "busbar%s%s ls, busbar%s%s topic info sensor/",
+                   "busbar%s%s ls, busbar%s%s print " SENSOR_VARIABLE,
                    flag, bus, flag, bus, flag, bus);
     }
     while (!sensor_stop_requested()) {
@@ -409,15 +491,16 @@ stay(struct manager *m)
 static int
 open_manager(struct manager *m)
 {
-    const struct sensor_node_opts how = {.listen_prefix = SENSOR_TOPIC_ALL,
-                                         .control_topic = SENSOR_TOPIC_MANAGER,
-                                         .subscriber_flags = BB_SUBSCRIBER_RELIABLE};
+    const struct sensor_options *o = m->opts;
 
-    sensor_clients_init(&m->clients, SENSOR_CLIENTS_MAX, sensor_random_seed());
-    if (sensor_layout_init(&m->layout, m->opts->workers) != 0) {
+    if (sensor_layout_init(&m->layout, o->workers, o->proxies, o->loggers) != 0) {
         return sensor_fail(&m->fail, SENSOR_EXIT_RESOURCE, "out of memory");
     }
-    return sensor_node_open(&m->node, m->opts, &how, &m->fail);
+    if (sensor_node_open(&m->node, o, &m->fail) != 0) {
+        return -1;
+    }
+    sensor_others_begin(&m->others, o);
+    return 0;
 }
 
 /* The exit code, or -1 and the sentence. */
@@ -430,7 +513,7 @@ run(struct manager *m)
         return -1;
     }
     if (sensor_layout_number(&m->layout, SENSOR_PEER_ABSENT) != 0) {
-        sensor_say(m->opts->node, "stopped before all workers were there: no result");
+        sensor_say(m->opts->node, "stopped before all nodes were there: no result");
         return SENSOR_EXIT_MISSING;
     }
     if (collect(m) != 0) {
@@ -446,16 +529,20 @@ run(struct manager *m)
 int
 sensor_manager_run(const struct sensor_options *opts)
 {
-    struct manager m = {.opts = opts};
-    int code = open_manager(&m);
-    int early = code != 0 && opts->forked ? SENSOR_EXIT_EARLY : 0;
+    static struct manager m; /* large */
+    int code;
+    int early;
+
+    m.opts = opts;
+    code = open_manager(&m);
+    early = code != 0 && opts->forked ? SENSOR_EXIT_EARLY : 0;
 
     if (code == 0) {
         code = run(&m);
     }
     sensor_node_close(&m.node);
+    sensor_survey_fini(&m.survey);
     sensor_layout_fini(&m.layout);
-    sensor_clients_fini(&m.clients);
     if (code >= 0) {
         return code;
     }

@@ -8,8 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NOT_SAID UINT32_MAX
+
 enum {
     DEFAULT_WORKERS = 4,
+    DEFAULT_PROXIES = 2,
+    DEFAULT_LOGGERS = 1,
     FORKED_WAIT_S = 30, /* the launcher's children are up long before, or never */
     SECONDS_MAX = 10 * 365 * 24 * 3600,
     RATE_MAX = 1000000000,
@@ -22,6 +26,9 @@ enum {
     OPT_PCAP = 256,
     OPT_LIVE,
     OPT_WORKERS,
+    OPT_PROXIES,
+    OPT_LOGGERS,
+    OPT_LOG_DIR,
     OPT_WATCH,
     OPT_PATTERN,
     OPT_DIR,
@@ -39,6 +46,9 @@ static const struct option long_options[] = {
     {"pcap", required_argument, NULL, OPT_PCAP},
     {"live", required_argument, NULL, OPT_LIVE},
     {"workers", required_argument, NULL, OPT_WORKERS},
+    {"proxies", required_argument, NULL, OPT_PROXIES},
+    {"loggers", required_argument, NULL, OPT_LOGGERS},
+    {"log-dir", required_argument, NULL, OPT_LOG_DIR},
     {"watch", required_argument, NULL, OPT_WATCH},
     {"pattern", required_argument, NULL, OPT_PATTERN},
     {"bus", required_argument, NULL, OPT_BUS},
@@ -62,20 +72,30 @@ sensor_options_help(FILE *out)
         "usage: busbar-sensor --pcap FILE...|--live IFACE [OPTION...]\n"
         "       busbar-sensor --node NAME-K --role worker --workers N --pcap FILE...|--live IFACE\n"
         "       busbar-sensor --node NAME --role manager --workers N [--watch ADDR|any]\n"
+        "       busbar-sensor --node proxy-K --role proxy --workers N --proxies P\n"
+        "       busbar-sensor --node logger-K --role logger --workers N --loggers L --log-dir DIR\n"
         "\n"
         "A small network sensor on a busbar: N workers share a capture by flow and raise the "
         "event\n"
-        "connection_established for each TCP connection; a manager collects the known clients of "
-        "a\n"
-        "host.  The first form starts all of them; the others start one node, on any terminal.\n"
+        "connection_established for each TCP connection; the known clients of a host are kept by\n"
+        "whom --pattern says, and loggers write a conn log.  The first form starts all nodes; the\n"
+        "others start one, on any terminal.\n"
         "\n"
         "  --pcap FILE...    capture files: pcap or pcapng, also compressed by gzip\n"
         "  --live IFACE      capture on an interface (root or CAP_NET_RAW)\n"
         "  --seconds S       live: end after S seconds (else: Ctrl-C)\n"
         "  --workers N       how many workers share the capture, 1 to 255 (4)\n"
         "  --watch ADDR|any  the host whose clients are kept; any: every host (any)\n"
-        "  --pattern manager how events travel: from the workers to the manager (the only one "
-        "yet)\n"
+        "  --proxies N       proxies, 0 to 64 (2; with --node: 0)\n"
+        "  --loggers N       loggers, 0 to 64 (1; with --node: 0)\n"
+        "  --log-dir DIR     where loggers write conn.*.log (else a directory that is removed)\n"
+        "  --pattern WORD    where events go (manager):\n"
+        "                      manager     to the manager, which keeps the clients\n"
+        "                      proxies     each to the proxy that its originator hashes to\n"
+        "                      declared    the same; the event is declared `partition via'\n"
+        "                      workers     through a proxy, or the manager, to all workers\n"
+        "                      direct      from worker to worker, without a relay\n"
+        "                      standalone  nowhere: one process is the whole cluster\n"
         "  --rate R          read R packets of the capture per second, not all at once\n"
         "  --json            the result as one JSON object\n"
         "  --stay            keep all nodes up after the result, until Ctrl-C\n"
@@ -83,7 +103,7 @@ sensor_options_help(FILE *out)
         "  --dir DIR         where buses live ($BUSBAR_DIR, else a directory of yours in "
         "/dev/shm)\n"
         "  --node NAME       start only this node; a worker's name ends in -K, its share, 1 to N\n"
-        "  --role ROLE       of that node: manager or worker\n"
+        "  --role ROLE       of that node: manager, worker, proxy or logger\n"
         "  --wait S          manager: give workers up that are not there after S seconds\n"
         "                    (30; with --node it waits without end)\n"
         "  -h, --help        this text\n"
@@ -142,20 +162,21 @@ parse_role(struct sensor_options *o, const char *text, struct sensor_fail *fail)
 {
     int role = bb_role_parse(text);
 
-    if (role != BB_ROLE_MANAGER && role != BB_ROLE_WORKER) {
-        return sensor_fail(fail, SENSOR_EXIT_USAGE, "--role takes `manager` or `worker`, not `%s`",
-                           text);
+    if (role < BB_ROLE_MANAGER || role > BB_ROLE_WORKER) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "--role takes `manager`, `worker`, `proxy` or `logger`, not `%s`", text);
     }
     o->role = (uint32_t)role;
     return 0;
 }
 
 static int
-parse_pattern(const char *text, struct sensor_fail *fail)
+parse_pattern(struct sensor_options *o, const char *text, struct sensor_fail *fail)
 {
-    if (strcmp(text, "manager") != 0) {
-        return sensor_fail(fail, SENSOR_EXIT_USAGE,
-                           "--pattern takes `manager` in this version, not `%s`", text);
+    o->pattern = sensor_pattern_find(text);
+    if (o->pattern == NULL) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE, "--pattern takes %s, not `%s`",
+                           sensor_pattern_names(), text);
     }
     return 0;
 }
@@ -167,6 +188,10 @@ parse_checked(struct sensor_options *o, int opt, const char *arg, struct sensor_
     switch (opt) {
     case OPT_WORKERS:
         return parse_number(&o->workers, "--workers", arg, 1, SENSOR_WORKERS_MAX, fail);
+    case OPT_PROXIES:
+        return parse_number(&o->proxies, "--proxies", arg, 0, SENSOR_HELPERS_MAX, fail);
+    case OPT_LOGGERS:
+        return parse_number(&o->loggers, "--loggers", arg, 0, SENSOR_HELPERS_MAX, fail);
     case OPT_SECONDS:
         return parse_number(&o->seconds, "--seconds", arg, 1, SECONDS_MAX, fail);
     case OPT_RATE:
@@ -178,7 +203,7 @@ parse_checked(struct sensor_options *o, int opt, const char *arg, struct sensor_
     case OPT_ROLE:
         return parse_role(o, arg, fail);
     default:
-        return parse_pattern(arg, fail);
+        return parse_pattern(o, arg, fail);
     }
 }
 
@@ -197,6 +222,9 @@ parse_option(struct sensor_options *o, int opt, const char *arg, struct sensor_f
         return 0;
     case OPT_DIR:
         o->dir = arg;
+        return 0;
+    case OPT_LOG_DIR:
+        o->log_dir = arg;
         return 0;
     case OPT_NODE:
         o->node = arg;
@@ -236,6 +264,31 @@ parse_share(struct sensor_options *o, struct sensor_fail *fail)
     return 0;
 }
 
+/* Proxies and loggers are known to the others by name before they come: proxy-1, logger-1 ... */
+static int
+parse_number_of_helper(struct sensor_options *o, struct sensor_fail *fail)
+{
+    const char *role = bb_role_name(o->role);
+    uint32_t count = o->role == BB_ROLE_PROXY ? o->proxies : o->loggers;
+    size_t role_bytes = strlen(role);
+    struct sensor_fail ignored;
+    uint32_t number = 0;
+
+    if (strncmp(o->node, role, role_bytes) != 0 || o->node[role_bytes] != '-'
+        || parse_number(&number, "", o->node + role_bytes + 1, 1, count, &ignored) != 0) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "a %s is named %s-1 and so on, up to the number that %s says (%u here), "
+                           "the same at all nodes; `%s` is not",
+                           role, role, o->role == BB_ROLE_PROXY ? "--proxies" : "--loggers", count,
+                           o->node);
+    }
+    o->share = number - 1;
+    if (o->role == BB_ROLE_LOGGER && o->log_dir == NULL) {
+        return fail_usage(fail, "a logger of its own needs --log-dir DIR", "");
+    }
+    return 0;
+}
+
 static int
 check_node(struct sensor_options *o, struct sensor_fail *fail)
 {
@@ -243,31 +296,58 @@ check_node(struct sensor_options *o, struct sensor_fail *fail)
         o->wait_s = o->wait_s != 0 ? o->wait_s : FORKED_WAIT_S;
         return o->role == BB_ROLE_NONE ? 0 : fail_usage(fail, "--role needs --node", "");
     }
+    if (o->pattern->is_alone) {
+        return fail_usage(fail, "--pattern standalone is one process: it goes without --node", "");
+    }
     if (o->role == BB_ROLE_NONE) {
-        return fail_usage(fail, "--node needs --role manager or --role worker", "");
+        return fail_usage(fail, "--node needs --role: manager, worker, proxy or logger", "");
     }
     if (strlen(o->node) > BB_NAME_MAX || o->node[0] == '\0') {
         return fail_usage(fail, "a node's name has 1 to 47 bytes, not ", o->node);
     }
-    return o->role == BB_ROLE_WORKER ? parse_share(o, fail) : 0;
+    if (o->role == BB_ROLE_MANAGER) {
+        return 0;
+    }
+    return o->role == BB_ROLE_WORKER ? parse_share(o, fail) : parse_number_of_helper(o, fail);
+}
+
+/* Who starts one node says how many others there are; who starts all of them has a whole cluster. */
+static int
+check_counts(struct sensor_options *o, struct sensor_fail *fail)
+{
+    bool is_one = o->node != NULL;
+
+    if (o->proxies == NOT_SAID) {
+        o->proxies = is_one ? 0 : DEFAULT_PROXIES;
+    }
+    if (o->loggers == NOT_SAID) {
+        o->loggers = is_one ? 0 : DEFAULT_LOGGERS;
+    }
+    if (1 + o->workers + o->proxies + o->loggers > SENSOR_NODES_MAX) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "a manager, %u workers, %u proxies and %u loggers are more than the %d "
+                           "nodes that a bus has room for: lower --workers, --proxies or --loggers",
+                           o->workers, o->proxies, o->loggers, (int)SENSOR_NODES_MAX);
+    }
+    return 0;
 }
 
 static int
-check(struct sensor_options *o, struct sensor_fail *fail)
+check_source(const struct sensor_options *o, struct sensor_fail *fail)
 {
-    bool is_manager = o->node != NULL && o->role == BB_ROLE_MANAGER;
+    bool is_reader = o->node == NULL || o->role == BB_ROLE_WORKER;
+    bool has_source = o->file_count != 0 || o->live != NULL;
 
-    if (check_node(o, fail) != 0) {
-        return -1;
-    }
     if (o->file_count != 0 && o->live != NULL) {
         return fail_usage(fail, "--pcap and --live exclude each other", "");
     }
-    if (is_manager && (o->file_count != 0 || o->live != NULL)) {
-        return fail_usage(fail, "a manager reads no capture: --pcap and --live are for workers",
-                          "");
+    if (!is_reader && has_source) {
+        return sensor_fail(fail, SENSOR_EXIT_USAGE,
+                           "a %s reads no capture: --pcap and --live are for workers; "
+                           "`busbar-sensor --help` shows how it goes",
+                           bb_role_name(o->role));
     }
-    if (!is_manager && o->file_count == 0 && o->live == NULL) {
+    if (is_reader && !has_source) {
         return fail_usage(fail, "a capture is needed: --pcap FILE... or --live IFACE", "");
     }
     if (o->seconds != 0 && o->live == NULL) {
@@ -277,6 +357,15 @@ check(struct sensor_options *o, struct sensor_fail *fail)
         return fail_usage(fail, "--rate is for --pcap", "");
     }
     return 0;
+}
+
+static int
+check(struct sensor_options *o, struct sensor_fail *fail)
+{
+    if (check_counts(o, fail) != 0 || check_node(o, fail) != 0) {
+        return -1;
+    }
+    return check_source(o, fail);
 }
 
 /* What getopt did not understand, in our words. */
@@ -327,6 +416,9 @@ sensor_options_parse(struct sensor_options *out,
 {
     memset(out, 0, sizeof(*out));
     out->workers = DEFAULT_WORKERS;
+    out->proxies = NOT_SAID;
+    out->loggers = NOT_SAID;
+    out->pattern = &sensor_pattern_manager;
     out->watch_any = true;
     out->watch_text = "any";
     out->files = calloc((size_t)argc + 1, sizeof(*out->files));

@@ -6,6 +6,7 @@
 #define BUSBAR_SENSOR_OPTIONS_H
 
 #include "tools/sensor/fail.h"
+#include "tools/sensor/pattern.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,9 @@
 #include <stdio.h>
 
 enum {
-    SENSOR_WORKERS_MAX = 255, /* the bus has 256 subscribers: one for each node */
+    SENSOR_NODES_MAX = 256,   /* the bus has 256 subscribers: one for each node */
+    SENSOR_WORKERS_MAX = 255, /* and a manager */
+    SENSOR_HELPERS_MAX = 64,  /* proxies; loggers */
 };
 
 struct sensor_options {
@@ -21,6 +24,10 @@ struct sensor_options {
     size_t file_count;
     const char *live; /* interface, or NULL */
     uint32_t workers;
+    uint32_t proxies;
+    uint32_t loggers;
+    const struct sensor_pattern *pattern;
+    const char *log_dir; /* NULL: the launcher makes one, and removes it */
     bool watch_any;
     uint8_t watch[16];
     const char *watch_text;
@@ -35,7 +42,7 @@ struct sensor_options {
     bool version;
     const char *node; /* only this node, in this process; NULL: fork all of them */
     uint32_t role;    /* enum bb_role; of node */
-    uint32_t share;   /* of a worker: 0 .. workers - 1 */
+    uint32_t share;   /* of a worker: 0 .. workers - 1; the same for proxies and loggers */
     bool forked;      /* the node is a child of the launcher: nobody starts it again */
 };
 

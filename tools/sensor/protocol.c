@@ -2,9 +2,10 @@
 #include "tools/sensor/protocol.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { COUNTS_MAX = 7 };
+enum { END_COUNTS = 9, TALLY_COUNTS = 5 };
 
 static const char *const names[] = {
     [SENSOR_MSG_UNKNOWN] = "",
@@ -13,6 +14,8 @@ static const char *const names[] = {
     [SENSOR_MSG_START] = "sensor_start",
     [SENSOR_MSG_STOP] = "sensor_stop",
     [SENSOR_MSG_END] = "sensor_end",
+    [SENSOR_MSG_PASSED] = "sensor_passed",
+    [SENSOR_MSG_TALLY] = "sensor_tally",
     [SENSOR_MSG_RESULT] = "sensor_result",
     [SENSOR_MSG_CONNECTION] = "connection_established",
 };
@@ -52,24 +55,29 @@ sensor_write_hello(void *buf, size_t cap, uint64_t workers)
 }
 
 int64_t
-sensor_write_ready(void *buf, size_t cap, uint64_t share, uint64_t workers)
+sensor_write_ready(void *buf, size_t cap, uint64_t share, uint64_t workers, uint32_t role)
 {
     struct bb_builder b;
 
     begin(&b, buf, cap, SENSOR_MSG_READY);
     bb_put_count(&b, share);
     bb_put_count(&b, workers);
+    bb_put_count(&b, role);
     return finish(&b);
 }
 
 int64_t
-sensor_write_start(void *buf, size_t cap, uint64_t workers, int64_t wall_ns)
+sensor_write_start(void *buf, size_t cap, const struct sensor_start *start)
 {
     struct bb_builder b;
 
     begin(&b, buf, cap, SENSOR_MSG_START);
-    bb_put_count(&b, workers);
-    bb_put_timestamp(&b, wall_ns);
+    bb_put_count(&b, start->workers);
+    bb_put_timestamp(&b, start->wall_ns);
+    bb_put_count(&b, start->epoch);
+    bb_put_vector_begin(&b);
+    put_counts(&b, start->ids, start->id_count);
+    bb_put_end(&b);
     return finish(&b);
 }
 
@@ -85,11 +93,33 @@ sensor_write_stop(void *buf, size_t cap)
 int64_t
 sensor_write_end(void *buf, size_t cap, const struct sensor_end *end)
 {
-    const uint64_t counts[] = {end->packets, end->connections, end->events, end->state,
-                               end->waits,   end->half_open,   end->dropped};
+    const uint64_t counts[] = {end->packets, end->connections, end->events,
+                               end->state,   end->waits,       end->half_open,
+                               end->dropped, end->nowhere,     end->epoch};
     struct bb_builder b;
 
     begin(&b, buf, cap, SENSOR_MSG_END);
+    put_counts(&b, counts, sizeof(counts) / sizeof(counts[0]));
+    return finish(&b);
+}
+
+int64_t
+sensor_write_passed(void *buf, size_t cap)
+{
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_PASSED);
+    return finish(&b);
+}
+
+int64_t
+sensor_write_tally(void *buf, size_t cap, const struct sensor_tally *tally)
+{
+    const uint64_t counts[] = {tally->handled, tally->lost, tally->refused, tally->logged,
+                               tally->unsaid};
+    struct bb_builder b;
+
+    begin(&b, buf, cap, SENSOR_MSG_TALLY);
     put_counts(&b, counts, sizeof(counts) / sizeof(counts[0]));
     return finish(&b);
 }
@@ -165,33 +195,57 @@ get_counts(const struct bb_event *ev, uint64_t *counts, uint32_t n)
 }
 
 static bool
+get_ids(struct sensor_start *out, const struct bb_value *vector)
+{
+    struct bb_iter it;
+    int64_t n = bb_value_type(vector) == BB_VECTOR ? bb_iter_open(&it, vector) : BB_ETYPE;
+
+    if (n < 0 || n > SENSOR_IDS_MAX) {
+        return false;
+    }
+    for (; out->id_count < (uint32_t)n; out->id_count++) {
+        if (bb_next_count(&it, &out->ids[out->id_count]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
 get_start(struct sensor_message *out, const struct bb_event *ev)
 {
+    struct sensor_start *start = &out->start;
     struct bb_value v;
 
-    return get_counts(ev, &out->workers, 1) && bb_event_arg(ev, 1, &v) == 0
-           && bb_get_timestamp(&v, &out->start_wall_ns) == 0;
+    if (!get_counts(ev, &out->workers, 1) || bb_event_arg(ev, 1, &v) != 0
+        || bb_get_timestamp(&v, &start->wall_ns) != 0 || bb_event_arg(ev, 2, &v) != 0
+        || bb_get_count(&v, &start->epoch) != 0 || bb_event_arg(ev, 3, &v) != 0) {
+        return false;
+    }
+    start->workers = out->workers;
+    return get_ids(start, &v);
 }
 
 static bool
 get_ready(struct sensor_message *out, const struct bb_event *ev)
 {
-    uint64_t counts[2];
+    uint64_t counts[3];
 
-    if (!get_counts(ev, counts, 2)) {
+    if (!get_counts(ev, counts, 3)) {
         return false;
     }
     out->share = counts[0];
     out->workers = counts[1];
+    out->role = counts[2];
     return true;
 }
 
 static bool
 get_end(struct sensor_message *out, const struct bb_event *ev)
 {
-    uint64_t c[COUNTS_MAX];
+    uint64_t c[END_COUNTS];
 
-    if (!get_counts(ev, c, COUNTS_MAX)) {
+    if (!get_counts(ev, c, END_COUNTS)) {
         return false;
     }
     out->end = (struct sensor_end){.packets = c[0],
@@ -200,7 +254,22 @@ get_end(struct sensor_message *out, const struct bb_event *ev)
                                    .state = c[3],
                                    .waits = c[4],
                                    .half_open = c[5],
-                                   .dropped = c[6]};
+                                   .dropped = c[6],
+                                   .nowhere = c[7],
+                                   .epoch = c[8]};
+    return true;
+}
+
+static bool
+get_tally(struct sensor_message *out, const struct bb_event *ev)
+{
+    uint64_t c[TALLY_COUNTS];
+
+    if (!get_counts(ev, c, TALLY_COUNTS)) {
+        return false;
+    }
+    out->tally = (struct sensor_tally){
+        .handled = c[0], .lost = c[1], .refused = c[2], .logged = c[3], .unsaid = c[4]};
     return true;
 }
 
@@ -225,8 +294,11 @@ get_arguments(struct sensor_message *out, const struct bb_event *ev)
         return get_start(out, ev);
     case SENSOR_MSG_END:
         return get_end(out, ev);
+    case SENSOR_MSG_TALLY:
+        return get_tally(out, ev);
     case SENSOR_MSG_CONNECTION:
         return get_connection(out, ev);
+    case SENSOR_MSG_PASSED:
     case SENSOR_MSG_STOP:
     case SENSOR_MSG_RESULT:
         return true;
@@ -234,6 +306,33 @@ get_arguments(struct sensor_message *out, const struct bb_event *ev)
     default:
         return false;
     }
+}
+
+int
+sensor_read_clients(const struct bb_value *set, struct sensor_address **out, size_t *count)
+{
+    struct sensor_address *clients;
+    struct bb_iter it;
+    int64_t n = bb_value_type(set) == BB_SET ? bb_iter_open(&it, set) : BB_ETYPE;
+    int rc = 0;
+
+    if (n < 0) {
+        return (int)n;
+    }
+    clients = calloc((size_t)n + 1, sizeof(*clients));
+    if (clients == NULL) {
+        return BB_ENOMEM;
+    }
+    for (int64_t i = 0; i < n && rc == 0; i++) {
+        rc = bb_next_address(&it, clients[i].ip);
+    }
+    if (rc != 0) {
+        free(clients);
+        return rc;
+    }
+    *out = clients;
+    *count = (size_t)n;
+    return 0;
 }
 
 void

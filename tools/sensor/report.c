@@ -27,27 +27,34 @@ json_string(FILE *out, const char *s)
 }
 
 static void
-json_clients(FILE *out, const struct sensor_report *r)
+json_known(FILE *out, const struct sensor_known *known)
 {
     char text[SENSOR_ADDRESS_TEXT];
 
-    (void)fputc('[', out);
-    for (size_t i = 0; i < r->client_count; i++) {
-        sensor_address_text(r->clients[i].ip, text);
+    json_string(out, known->node);
+    if (known->why != NULL) {
+        (void)fputs(":null", out);
+        return;
+    }
+    (void)fputs(":[", out);
+    for (size_t i = 0; i < known->count; i++) {
+        sensor_address_text(known->clients[i].ip, text);
         (void)fprintf(out, "%s\"%s\"", i == 0 ? "" : ",", text);
     }
     (void)fputc(']', out);
 }
 
-/* Only in a result that is not whole: which nodes did not come to their end. */
+/* Only in a result that is not whole: what became of the rest. */
 static void
-json_missing(FILE *out, const struct sensor_layout *layout)
+json_missing(FILE *out, const struct sensor_report *r)
 {
+    const struct sensor_layout *layout = r->layout;
     const char *comma = "";
 
+    (void)fprintf(out, ",\"gone\":%" PRIu64 ",\"nowhere\":%" PRIu64, r->sum.gone, r->sum.nowhere);
     (void)fputs(",\"complete\":false,\"missing\":[", out);
-    for (uint32_t i = 0; i < layout->count; i++) {
-        if (layout->peers[i].state == SENSOR_PEER_MISSING) {
+    for (uint32_t i = 0; layout != NULL && i < layout->count; i++) {
+        if (layout->peers[i].state == SENSOR_PEER_MISSING || layout->peers[i].is_gone) {
             (void)fputs(comma, out);
             json_string(out, layout->peers[i].name);
             comma = ",";
@@ -71,17 +78,16 @@ sensor_report_json(FILE *out, const struct sensor_report *r)
                   ",\"nodes\":{",
                   r->sum.packets, r->sum.connections, r->sum.events, r->sum.delivered,
                   r->sum.filtered, r->sum.lost);
-    json_string(out, r->manager);
-    (void)fputc(':', out);
-    json_clients(out, r);
-    for (uint32_t i = 0; i < r->layout->count; i++) {
-        (void)fputc(',', out);
-        json_string(out, r->layout->peers[i].name);
-        (void)fputs(":[]", out);
+    for (size_t i = 0; i < r->known_count; i++) {
+        if (i != 0) {
+            (void)fputc(',', out);
+        }
+        json_known(out, &r->known[i]);
     }
-    (void)fputc('}', out);
+    (void)fprintf(out, "},\"log_records\":%" PRIu64 ",\"log_lost\":%" PRIu64, r->sum.log_records,
+                  r->sum.log_lost);
     if (!r->complete) {
-        json_missing(out, r->layout);
+        json_missing(out, r);
     }
     (void)fputs("}\n", out);
     return finish(out);
@@ -102,20 +108,34 @@ text_worker(FILE *out, const struct sensor_peer *peer)
 }
 
 static void
-text_clients(FILE *out, const struct sensor_report *r)
+text_worker_tables(FILE *out, const struct sensor_layout *layout)
+{
+    for (uint32_t i = 0; i < layout->workers; i++) {
+        text_worker(out, &layout->peers[i]);
+    }
+}
+
+/* As `broctl print EX::known_clients` shows it: each node and its set. */
+static void
+text_known(FILE *out, const struct sensor_known *known)
 {
     char text[SENSOR_ADDRESS_TEXT];
-    bool is_any = strcmp(r->watch, "any") == 0;
 
-    (void)fprintf(out, "\n%s knows %zu client%s of %s%s\n", r->manager, r->client_count,
-                  r->client_count == 1 ? "" : "s", is_any ? "any host" : r->watch,
-                  r->client_count == 0 ? "" : ":");
-    for (size_t i = 0; i < r->client_count && i < TEXT_CLIENTS; i++) {
-        sensor_address_text(r->clients[i].ip, text);
+    if (known->why != NULL) {
+        (void)fprintf(out, "%-20s no answer: %s\n", known->node, known->why);
+        return;
+    }
+    (void)fprintf(out, "%-20s EX::known_clients = {%s\n", known->node,
+                  known->count == 0 ? "}" : "");
+    for (size_t i = 0; i < known->count && i < TEXT_CLIENTS; i++) {
+        sensor_address_text(known->clients[i].ip, text);
         (void)fprintf(out, "  %s\n", text);
     }
-    if (r->client_count > TEXT_CLIENTS) {
-        (void)fprintf(out, "  ... and %zu more (--json has all)\n", r->client_count - TEXT_CLIENTS);
+    if (known->count > TEXT_CLIENTS) {
+        (void)fprintf(out, "  ... and %zu more (--json has all)\n", known->count - TEXT_CLIENTS);
+    }
+    if (known->count != 0) {
+        (void)fputs("}\n", out);
     }
 }
 
@@ -123,8 +143,8 @@ int
 sensor_report_text(FILE *out, const struct sensor_report *r)
 {
     (void)fprintf(out, "%-20s %10s %12s %10s\n", "node", "packets", "connections", "events");
-    for (uint32_t i = 0; i < r->layout->count; i++) {
-        text_worker(out, &r->layout->peers[i]);
+    if (r->layout != NULL) {
+        text_worker_tables(out, r->layout);
     }
     (void)fprintf(out, "%-20s %10" PRIu64 " %12" PRIu64 " %10" PRIu64 "%s\n", "all", r->sum.packets,
                   r->sum.connections, r->sum.events,
@@ -132,6 +152,17 @@ sensor_report_text(FILE *out, const struct sensor_report *r)
     (void)fprintf(out,
                   "\nover the bus: %" PRIu64 " delivered, %" PRIu64 " filtered, %" PRIu64 " lost\n",
                   r->sum.delivered, r->sum.filtered, r->sum.lost);
-    text_clients(out, r);
+    (void)fprintf(out, "conn log: %" PRIu64 " records written, %" PRIu64 " lost\n",
+                  r->sum.log_records, r->sum.log_lost);
+    if (r->sum.gone + r->sum.nowhere != 0) {
+        (void)fprintf(out,
+                      "not handled: %" PRIu64 " went with a node that died, %" PRIu64
+                      " had nowhere to go\n",
+                      r->sum.gone, r->sum.nowhere);
+    }
+    (void)fprintf(out, "\nclients of %s:\n", strcmp(r->watch, "any") == 0 ? "any host" : r->watch);
+    for (size_t i = 0; i < r->known_count; i++) {
+        text_known(out, &r->known[i]);
+    }
     return finish(out);
 }

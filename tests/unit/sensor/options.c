@@ -50,6 +50,10 @@ Test(options, defaults, .timeout = 20)
     cr_assert_not(opts.json);
     cr_assert_not(opts.stay);
     cr_assert_eq(opts.wait_s, 30);
+    cr_assert_eq(opts.proxies, 2);
+    cr_assert_eq(opts.loggers, 1);
+    cr_assert_null(opts.log_dir);
+    cr_assert_str_eq(opts.pattern->name, "manager");
     sensor_options_fini(&opts);
 }
 
@@ -83,6 +87,39 @@ Test(options, single_nodes, .timeout = 20)
     assert_parses("--node m --role manager --workers 255 --stay");
     cr_assert_eq(opts.role, BB_ROLE_MANAGER);
     cr_assert_eq(opts.wait_s, 0);
+    cr_assert_eq(opts.proxies, 0); /* one by one: who is not named is not waited for */
+    cr_assert_eq(opts.loggers, 0);
+    sensor_options_fini(&opts);
+}
+
+Test(options, patterns, .timeout = 20)
+{
+    static const char *const names[] = {"manager", "proxies",  "workers",
+                                        "direct",  "declared", "standalone"};
+    char line[64];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(line, sizeof(line), "--pcap a --pattern %s", names[i]);
+        assert_parses(line);
+        cr_assert_str_eq(opts.pattern->name, names[i]);
+        cr_assert_not_null(strstr(sensor_pattern_names(), names[i]));
+        sensor_options_fini(&opts);
+    }
+}
+
+Test(options, helpers, .timeout = 20)
+{
+    assert_parses("--node proxy-2 --role proxy --proxies 3 --pattern proxies");
+    cr_assert_eq(opts.share, 1);
+    cr_assert_eq(opts.role, BB_ROLE_PROXY);
+    sensor_options_fini(&opts);
+    assert_parses("--node logger-1 --role logger --loggers 2 --log-dir /tmp/logs");
+    cr_assert_eq(opts.share, 0);
+    cr_assert_str_eq(opts.log_dir, "/tmp/logs");
+    sensor_options_fini(&opts);
+    assert_parses("--pcap a --proxies 0 --loggers 0");
+    cr_assert_eq(opts.proxies, 0);
+    cr_assert_eq(opts.loggers, 0);
     sensor_options_fini(&opts);
 }
 
@@ -126,7 +163,16 @@ Test(options, refused, .timeout = 20)
         {"--pcap a --workers 99999999999999999999", "--workers"},
         {"--pcap a --watch 10.0.0", "10.0.0"},
         {"--pcap a --watch some", "some"},
-        {"--pcap a --pattern proxies", "proxies"},
+        {"--pcap a --pattern proxy", "proxy"},
+        {"--pcap a --proxies 65", "65"},
+        {"--pcap a --loggers x", "--loggers"},
+        {"--pcap a --workers 254", "256"},
+        {"--pcap a --pattern standalone --node w-1 --role worker", "standalone"},
+        {"--node proxy-1 --role proxy", "--proxies"},
+        {"--node proxy-3 --role proxy --proxies 2", "proxy-3"},
+        {"--node prox-1 --role proxy --proxies 2", "prox-1"},
+        {"--node proxy-1 --role proxy --proxies 2 --pcap a", "proxy"},
+        {"--node logger-1 --role logger --loggers 1", "--log-dir"},
         {"--pcap a --seconds 4", "--seconds"},
         {"--live lo --rate 4", "--rate"},
         {"--live lo --seconds 0", "--seconds"},
@@ -140,7 +186,8 @@ Test(options, refused, .timeout = 20)
         {"--node worker- --role worker --pcap a", "worker-"},
         {"--node w-0 --role worker --pcap a", "w-0"},
         {"--node m --role boss", "boss"},
-        {"--node m --role logger", "logger"},
+        {"--node m --role tool", "tool"},
+        {"--node m --role logger --loggers 1 --log-dir d", "logger-1"},
         {"--node m --role manager --pcap a", "manager"},
         {"--node 0123456789012345678901234567890123456789abcdefgh --role manager", "47"},
     };

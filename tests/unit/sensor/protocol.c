@@ -5,6 +5,7 @@
  */
 #include "tools/sensor/protocol.h"
 
+#include <busbar/endpoint.h>
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,10 @@
 static unsigned char buf[SENSOR_EVENT_BYTES];
 static struct sensor_message m;
 
-static const struct sensor_end an_end = {1, 2, 3, SENSOR_END_STOPPED, 5, 6, UINT64_MAX};
+static const struct sensor_end an_end = {1, 2, 3, SENSOR_END_STOPPED, 5, 6, UINT64_MAX, 8, 9};
+static const struct sensor_tally a_tally = {1, 2, 3, 4, UINT64_MAX};
+static const struct sensor_start a_start = {
+    .workers = 16, .wall_ns = 123456789, .epoch = 77, .ids = {5, UINT64_MAX}, .id_count = 2};
 static const struct sensor_connection a_connection = {
     .orig = {[10] = 0xff, 0xff, 10, 0, 2, 15},
     .resp = {0x20, 0x01, [15] = 9},
@@ -33,14 +37,24 @@ Test(protocol, there_and_back, .timeout = 20)
     read_back(sensor_write_hello(buf, sizeof(buf), 16));
     cr_assert_eq(m.kind, SENSOR_MSG_HELLO);
     cr_assert_eq(m.workers, 16);
-    read_back(sensor_write_ready(buf, sizeof(buf), 3, 16));
+    read_back(sensor_write_ready(buf, sizeof(buf), 3, 16, BB_ROLE_PROXY));
     cr_assert_eq(m.kind, SENSOR_MSG_READY);
     cr_assert_eq(m.share, 3);
+    cr_assert_eq(m.role, BB_ROLE_PROXY);
     cr_assert_eq(m.workers, 16);
-    read_back(sensor_write_start(buf, sizeof(buf), 16, 123456789));
+    read_back(sensor_write_start(buf, sizeof(buf), &a_start));
     cr_assert_eq(m.kind, SENSOR_MSG_START);
     cr_assert_eq(m.workers, 16);
-    cr_assert_eq(m.start_wall_ns, 123456789);
+    cr_assert_eq(m.start.workers, 16);
+    cr_assert_eq(m.start.wall_ns, 123456789);
+    cr_assert_eq(m.start.epoch, 77);
+    cr_assert_eq(m.start.id_count, 2);
+    cr_assert_eq(m.start.ids[1], UINT64_MAX);
+    read_back(sensor_write_passed(buf, sizeof(buf)));
+    cr_assert_eq(m.kind, SENSOR_MSG_PASSED);
+    read_back(sensor_write_tally(buf, sizeof(buf), &a_tally));
+    cr_assert_eq(m.kind, SENSOR_MSG_TALLY);
+    cr_assert_eq(memcmp(&m.tally, &a_tally, sizeof(a_tally)), 0);
     read_back(sensor_write_stop(buf, sizeof(buf)));
     cr_assert_eq(m.kind, SENSOR_MSG_STOP);
     read_back(sensor_write_end(buf, sizeof(buf), &an_end));
@@ -74,17 +88,18 @@ Test(protocol, connection, .timeout = 20)
 
 Test(protocol, result_with_and_without_clients, .timeout = 20)
 {
-    static const struct sensor_result result = {1, 2, 3, 4, 5, 6};
-    static struct sensor_address many[100];
+    static const struct sensor_result result = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    static struct sensor_address many[1000];
 
-    for (unsigned i = 0; i < 100; i++) {
-        many[i].ip[15] = (uint8_t)(i + 1);
+    for (unsigned i = 0; i < 1000; i++) {
+        many[i].ip[14] = (uint8_t)(i >> 8);
+        many[i].ip[15] = (uint8_t)i;
     }
     read_back(sensor_write_result(buf, sizeof(buf), &result, many, 3));
     cr_assert_eq(m.kind, SENSOR_MSG_RESULT);
     read_back(sensor_write_result(buf, sizeof(buf), &result, NULL, 0));
     cr_assert_eq(m.kind, SENSOR_MSG_RESULT);
-    cr_assert_eq(sensor_write_result(buf, sizeof(buf), &result, many, 100), BB_EMSGSIZE);
+    cr_assert_eq(sensor_write_result(buf, sizeof(buf), &result, many, 1000), BB_EMSGSIZE);
 }
 
 Test(protocol, too_small_a_buffer, .timeout = 20)
@@ -109,6 +124,19 @@ Test(protocol, foreign_events, .timeout = 20)
     bb_build_init(&b, buf, sizeof(buf)); /* too few arguments */
     bb_event_begin(&b, "sensor_ready", 12);
     bb_put_count(&b, 1);
+    bb_event_end(&b);
+    read_back(bb_build_end(&b));
+    cr_assert_eq(m.kind, SENSOR_MSG_UNKNOWN);
+    bb_build_init(&b, buf, sizeof(buf)); /* more workers than there can be */
+    bb_event_begin(&b, "sensor_start", 12);
+    bb_put_count(&b, 1);
+    bb_put_timestamp(&b, 2);
+    bb_put_count(&b, 3);
+    bb_put_vector_begin(&b);
+    for (uint64_t i = 0; i <= SENSOR_IDS_MAX; i++) {
+        bb_put_count(&b, i);
+    }
+    bb_put_end(&b);
     bb_event_end(&b);
     read_back(bb_build_end(&b));
     cr_assert_eq(m.kind, SENSOR_MSG_UNKNOWN);
@@ -142,4 +170,33 @@ Test(protocol, cut_and_changed, .timeout = 60)
         sensor_read(&m, exact, (size_t)bytes);
         free(exact);
     }
+}
+
+Test(protocol, a_set_of_clients, .timeout = 20)
+{
+    struct sensor_address *clients = NULL;
+    size_t count = 0;
+    struct bb_builder b;
+    struct bb_value v;
+    int64_t bytes;
+
+    bb_build_init(&b, buf, sizeof(buf));
+    bb_put_set_begin(&b);
+    bb_put_address(&b, a_connection.resp);
+    bb_put_address(&b, a_connection.orig);
+    bb_put_end(&b);
+    bytes = bb_build_end(&b);
+    cr_assert_eq(bb_value_open(&v, buf, (size_t)bytes), 0);
+    cr_assert_eq(sensor_read_clients(&v, &clients, &count), 0);
+    cr_assert_eq(count, 2);
+    cr_assert_arr_eq(clients[0].ip, a_connection.orig, 16);
+    cr_assert_arr_eq(clients[1].ip, a_connection.resp, 16);
+    free(clients);
+    bb_build_init(&b, buf, sizeof(buf));
+    bb_put_set_begin(&b);
+    bb_put_count(&b, 1);
+    bb_put_end(&b);
+    bytes = bb_build_end(&b);
+    cr_assert_eq(bb_value_open(&v, buf, (size_t)bytes), 0);
+    cr_assert_eq(sensor_read_clients(&v, &clients, &count), BB_ETYPE);
 }

@@ -11,20 +11,24 @@
 
 static struct sensor_layout layout;
 static struct sensor_address clients[20];
+static struct sensor_known known[] = {
+    {.node = "manager", .clients = clients, .count = 2},
+    {.node = "worker-1"},
+    {.node = "proxy-1", .why = "it is not there"},
+};
 
 static struct sensor_report
 result(void)
 {
-    struct sensor_report r = {.manager = "manager",
-                              .watch = "192.150.187.43",
-                              .sum = {751, 13, 13, 13, 2, 0},
+    struct sensor_report r = {.watch = "192.150.187.43",
+                              .sum = {751, 13, 13, 13, 2, 0, 12, 1, 4, 5},
                               .layout = &layout,
-                              .clients = clients,
-                              .client_count = 2,
+                              .known = known,
+                              .known_count = 2,
                               .complete = true};
 
-    cr_assert_eq(sensor_layout_init(&layout, 2), 0);
-    layout.peers[0].state = layout.peers[1].state = SENSOR_PEER_ENDED;
+    cr_assert_eq(sensor_layout_init(&layout, 2, 1, 0), 0);
+    layout.peers[0].state = layout.peers[1].state = layout.peers[2].state = SENSOR_PEER_ENDED;
     layout.peers[0].end.packets = 751;
     for (unsigned i = 0; i < 20; i++) {
         char text[SENSOR_ADDRESS_TEXT];
@@ -55,24 +59,28 @@ Test(report, json, .timeout = 20)
     cr_assert_str_eq(
         text, "{\"packets\":751,\"connections\":13,\"events\":13,\"delivered\":13,"
               "\"filtered\":2,\"lost\":0,\"nodes\":{\"manager\":[\"10.0.2.15\",\"10.0.2.16\"],"
-              "\"worker-1\":[],\"worker-2\":[]}}\n");
+              "\"worker-1\":[]},\"log_records\":12,\"log_lost\":1}\n");
     free(text);
     sensor_layout_fini(&layout);
 }
 
-Test(report, json_with_a_missing_node_and_odd_names, .timeout = 20)
+Test(report, json_with_missing_nodes_and_odd_names, .timeout = 20)
 {
     struct sensor_report r = result();
     char *text;
 
     r.complete = false;
-    r.client_count = 0;
-    r.manager = "a\"b\\c\n";
+    r.known_count = 3;
+    known[0].count = 0;
+    known[0].node = "a\"b\\c\n";
     layout.peers[1].state = SENSOR_PEER_MISSING;
+    layout.peers[2].is_gone = true;
     text = print(sensor_report_json, &r);
     cr_assert_not_null(strstr(text, "\"a\\\"b\\\\c\\u000a\":[],"), "%s", text);
-    cr_assert_not_null(strstr(text, "},\"complete\":false,\"missing\":[\"worker-2\"]}\n"), "%s",
-                       text);
+    cr_assert_not_null(strstr(text, ",\"proxy-1\":null},"), "%s", text);
+    cr_assert_not_null(strstr(text, ",\"gone\":4,\"nowhere\":5,\"complete\":false,"
+                                    "\"missing\":[\"worker-2\",\"proxy-1\"]}\n"),
+                       "%s", text);
     free(text);
     sensor_layout_fini(&layout);
 }
@@ -82,13 +90,35 @@ Test(report, text, .timeout = 20)
     struct sensor_report r = result();
     char *text;
 
-    r.client_count = 20;
+    r.known_count = 3;
+    known[0].count = 20;
     layout.peers[1].state = SENSOR_PEER_MISSING;
     layout.peers[1].why = "died";
     text = print(sensor_report_text, &r);
-    cr_assert_not_null(strstr(text, "10.0.2.15\n"), "%s", text);
+    cr_assert_not_null(strstr(text, "\n  10.0.2.15\n"), "%s", text);
     cr_assert_not_null(strstr(text, "and 4 more"), "%s", text);
     cr_assert_not_null(strstr(text, "it died"), "%s", text);
+    cr_assert_not_null(strstr(text, "\nproxy-1              no answer: it is not there\n"), "%s",
+                       text);
+    cr_assert_not_null(strstr(text, "\nworker-1             EX::known_clients = {}\n"), "%s", text);
+    cr_assert_not_null(strstr(text, "conn log: 12 records written, 1 lost\n"), "%s", text);
+    free(text);
+    sensor_layout_fini(&layout);
+}
+
+/* One process has no layout. */
+Test(report, alone, .timeout = 20)
+{
+    struct sensor_report r = result();
+    char *text;
+
+    r.layout = NULL;
+    r.complete = false;
+    text = print(sensor_report_json, &r);
+    cr_assert_not_null(strstr(text, "\"missing\":[]}\n"), "%s", text);
+    free(text);
+    text = print(sensor_report_text, &r);
+    cr_assert_not_null(strstr(text, "13 delivered, 2 filtered, 0 lost"), "%s", text);
     free(text);
     sensor_layout_fini(&layout);
 }
