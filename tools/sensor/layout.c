@@ -260,6 +260,23 @@ sensor_layout_tallies(const struct sensor_layout *layout, struct sensor_tally *o
     }
 }
 
+uint64_t
+sensor_layout_gone_events(const struct sensor_layout *layout)
+{
+    uint64_t events = 0;
+
+    for (uint32_t i = 0; i < layout->workers; i++) {
+        const struct sensor_end *end = &layout->peers[i].end;
+
+        for (uint64_t k = 0; k < end->sent_count && k < SENSOR_SENT_MAX; k++) {
+            const struct sensor_peer *peer = sensor_layout_find(layout, end->sent[k].id);
+
+            events += peer == NULL || !peer->is_told ? end->sent[k].events : 0;
+        }
+    }
+    return events;
+}
+
 void
 sensor_layout_sum(const struct sensor_layout *layout, struct sensor_end *out)
 {

@@ -100,6 +100,9 @@ uint32_t sensor_layout_ids(const struct sensor_layout *layout, uint64_t *ids, ui
 /* sensor_layout_tallies - the sum of what the nodes said. */
 void sensor_layout_tallies(const struct sensor_layout *layout, struct sensor_tally *out);
 
+/* sensor_layout_gone_events - sent to nodes that did not live to say what they handled, as far as ends tell. */
+uint64_t sensor_layout_gone_events(const struct sensor_layout *layout);
+
 /* sensor_layout_sum - of what the ENDED said and, of the MISSING, what was taken from them. */
 void sensor_layout_sum(const struct sensor_layout *layout, struct sensor_end *out);
 

@@ -284,6 +284,19 @@ less(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
+/*
+ * Where each event has an owner the workers know what they sent to whom, and this is exact.  Else it is what is
+ * missing when somebody died.
+ */
+static uint64_t
+count_gone(const struct manager *m, uint64_t expected, uint64_t delivered)
+{
+    if (m->opts->pattern->is_owned) {
+        return sensor_layout_gone_events(&m->layout);
+    }
+    return m->layout.deaths == 0 ? 0 : less(expected, delivered);
+}
+
 static void
 count(const struct manager *m, const struct sensor_end *sum, struct sensor_result *out)
 {
@@ -301,8 +314,7 @@ count(const struct manager *m, const struct sensor_end *sum, struct sensor_resul
     out->log_records = tally.logged;
     out->log_lost = tally.unsaid;
     out->nowhere = sum->nowhere;
-    out->gone =
-        m->layout.deaths == 0 ? 0 : less((sum->events - sum->nowhere) * copies, out->delivered);
+    out->gone = count_gone(m, (sum->events - sum->nowhere) * copies, out->delivered);
 }
 
 /* Tells the others (and whoever listens); with all clients if they fit into a message. */
@@ -394,25 +406,37 @@ say_what_went(const struct manager *m, const struct sensor_result *r)
     }
 }
 
+/* All that was raised was handled, or is known to be gone; of a worker that is missing nobody knows. */
+static bool
+is_accounted(const struct manager *m, const struct sensor_result *r)
+{
+    uint64_t copies = m->opts->pattern->copies(m->layout.workers);
+
+    for (uint32_t i = 0; i < m->layout.workers; i++) {
+        if (m->layout.peers[i].state == SENSOR_PEER_MISSING) {
+            return true;
+        }
+    }
+    return r->lost == 0 && r->delivered + r->gone == (r->events - r->nowhere) * copies;
+}
+
 /* The exit code of a result that was printed, with a sentence for each thing that is not as it should be. */
 static int
 judge(const struct manager *m, const struct sensor_end *sum, const struct sensor_result *r)
 {
-    uint64_t copies = m->opts->pattern->copies(m->layout.workers);
-
     say_what_was_dropped(m, sum);
     say_what_is_missing(m);
     say_what_went(m, r);
+    if (!is_accounted(m, r)) {
+        sensor_say(m->opts->node,
+                   "of %" PRIu64 " events, %" PRIu64 " handlings were counted; %" PRIu64
+                   " messages were lost: the result is not whole",
+                   r->events, r->delivered, r->lost);
+        return SENSOR_EXIT_OTHER;
+    }
     if (sensor_layout_number(&m->layout, SENSOR_PEER_MISSING) != 0 || m->survey.silent != 0
         || r->gone != 0 || r->nowhere != 0) {
         return SENSOR_EXIT_MISSING;
-    }
-    if (r->lost != 0 || r->delivered != r->events * copies) {
-        sensor_say(m->opts->node,
-                   "of %" PRIu64 " events %" PRIu64 " were delivered; %" PRIu64
-                   " messages were lost: the result is not whole",
-                   r->events * copies, r->delivered, r->lost);
-        return SENSOR_EXIT_OTHER;
     }
     if (r->log_lost != 0) {
         sensor_say(m->opts->node, "no logger said that it wrote %" PRIu64 " of the conn records",

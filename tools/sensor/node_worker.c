@@ -30,6 +30,40 @@ enum {
 
 /* ---- raising events ---------------------------------------------------------------------------- */
 
+/* Counts an event for the node that it went to: what becomes of it depends on whether that one lives. */
+static void
+count_sent(struct sensor_end *end, uint64_t id)
+{
+    for (uint64_t i = 0; i < end->sent_count; i++) {
+        if (end->sent[i].id == id) {
+            end->sent[i].events++;
+            return;
+        }
+    }
+    if (end->sent_count < SENSOR_SENT_MAX) {
+        end->sent[end->sent_count++] = (struct sensor_sent){.id = id, .events = 1};
+    }
+}
+
+/* The node that owns this event now; 0 where events have no owner. */
+static uint64_t
+owner_of(const struct sensor_worker *w, const struct sensor_event *event)
+{
+    const struct sensor_members *members = &w->member.node.members;
+    const char *name = NULL;
+
+    if (!w->member.opts->pattern->is_owned
+        || bb_pool_where(w->route.pool, event->key, event->key_bytes, 0, &name) != 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < members->count; i++) {
+        if (strcmp(members->nodes[i].name, name) == 0) {
+            return members->nodes[i].id;
+        }
+    }
+    return 0;
+}
+
 /* Sends it on its way, waiting for slow readers as long as is reasonable. */
 static int
 raise_event(struct sensor_worker *w, const struct sensor_event *event)
@@ -37,9 +71,13 @@ raise_event(struct sensor_worker *w, const struct sensor_event *event)
     struct sensor_member *m = &w->member;
 
     for (int tries = 0; tries < RAISE_TRIES; tries++) {
+        uint64_t owner = owner_of(w, event);
         int rc = m->opts->pattern->raise(&w->route, event);
 
         if (rc == 0) {
+            if (owner != 0) {
+                count_sent(&m->end, owner);
+            }
             return 0;
         }
         if (rc == BB_ENOENT) {

@@ -26,7 +26,7 @@ enum { SENSOR_TOPIC_TEXT = 256 }; /* room for a class topic with its NUL */
 /* What a worker needs to send its events on their way.  Zeroed, then filled by sensor_pattern.open. */
 struct sensor_route {
     struct bb_cluster *cluster;
-    struct bb_pool *pool;          /* the proxies; NULL where the pattern has none */
+    struct bb_pool *pool;          /* of proxies; NULL where the pattern needs none */
     char topic[SENSOR_TOPIC_TEXT]; /* "" where the pattern has none */
 };
 
@@ -43,6 +43,7 @@ struct sensor_pattern {
     bool (*keeps)(uint32_t role);         /* do nodes of this role keep the clients? */
     uint64_t (*copies)(uint32_t workers); /* how many nodes handle each event */
     bool is_kept_at_home;                 /* its own worker handles it without hearing it */
+    bool is_owned;                        /* each event goes to the one node that owns its key */
     bool is_alone;                        /* one process */
     /* 0, or a status.  Called once, before the node says that it is there. */
     int (*open)(struct sensor_route *route);

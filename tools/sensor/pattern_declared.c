@@ -11,8 +11,9 @@ open_route(struct sensor_route *route)
         .via = "proxy",
         .argument = 0, /* orig_h */
     };
+    int rc = sensor_route_pool(route); /* for who wants to know where an event goes */
 
-    return bb_cluster_declare(route->cluster, &opts);
+    return rc != 0 ? rc : bb_cluster_declare(route->cluster, &opts);
 }
 
 static int
@@ -25,6 +26,7 @@ const struct sensor_pattern sensor_pattern_declared = {
     .name = "declared",
     .keeps = sensor_is_proxy,
     .copies = sensor_copies_one,
+    .is_owned = true,
     .open = open_route,
     .raise = raise_event,
 };

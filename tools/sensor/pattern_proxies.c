@@ -13,6 +13,7 @@ const struct sensor_pattern sensor_pattern_proxies = {
     .name = "proxies",
     .keeps = sensor_is_proxy,
     .copies = sensor_copies_one,
+    .is_owned = true,
     .open = sensor_route_pool,
     .raise = raise_event,
 };

@@ -100,6 +100,12 @@ sensor_write_end(void *buf, size_t cap, const struct sensor_end *end)
 
     begin(&b, buf, cap, SENSOR_MSG_END);
     put_counts(&b, counts, sizeof(counts) / sizeof(counts[0]));
+    bb_put_vector_begin(&b);
+    for (uint64_t i = 0; i < end->sent_count && i < SENSOR_SENT_MAX; i++) {
+        bb_put_count(&b, end->sent[i].id);
+        bb_put_count(&b, end->sent[i].events);
+    }
+    bb_put_end(&b);
     return finish(&b);
 }
 
@@ -240,6 +246,31 @@ get_ready(struct sensor_message *out, const struct bb_event *ev)
     return true;
 }
 
+/* id, events, id, events ... */
+static bool
+get_sent(struct sensor_end *out, const struct bb_event *ev)
+{
+    struct bb_iter it;
+    struct bb_value v;
+    int64_t n;
+
+    if (bb_event_arg(ev, END_COUNTS, &v) != 0 || bb_value_type(&v) != BB_VECTOR) {
+        return false;
+    }
+    n = bb_iter_open(&it, &v);
+    if (n < 0 || n % 2 != 0 || n / 2 > SENSOR_SENT_MAX) {
+        return false;
+    }
+    for (; out->sent_count < (uint64_t)n / 2; out->sent_count++) {
+        struct sensor_sent *sent = &out->sent[out->sent_count];
+
+        if (bb_next_count(&it, &sent->id) != 0 || bb_next_count(&it, &sent->events) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool
 get_end(struct sensor_message *out, const struct bb_event *ev)
 {
@@ -257,7 +288,7 @@ get_end(struct sensor_message *out, const struct bb_event *ev)
                                    .dropped = c[6],
                                    .nowhere = c[7],
                                    .epoch = c[8]};
-    return true;
+    return get_sent(&out->end, ev);
 }
 
 static bool

@@ -42,6 +42,8 @@
 enum {
     SENSOR_EVENT_BYTES = 8192, /* room for any event here but a result with many clients */
     SENSOR_IDS_MAX = 255,      /* workers that a start can name */
+    SENSOR_SENT_MAX =
+        128, /* nodes that an end mark can name: proxies, also those that came again */
 };
 
 enum sensor_kind {
@@ -73,6 +75,11 @@ struct sensor_end {
     uint64_t dropped;     /* packets that the kernel could not keep (live) */
     uint64_t nowhere;     /* events that nobody was there to handle */
     uint64_t epoch;       /* of the cluster, as the worker knew it */
+    struct sensor_sent {
+        uint64_t id;     /* of a node */
+        uint64_t events; /* sent to it alone */
+    } sent[SENSOR_SENT_MAX];
+    uint64_t sent_count; /* used of these */
 };
 
 struct sensor_tally {

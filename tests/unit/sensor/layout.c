@@ -177,6 +177,26 @@ Test(layout, a_proxy_returns)
     cr_assert_eq(sum.handled, 0);
 }
 
+/* Events that went to the first of two nodes of one name are gone, those to the second are not. */
+Test(layout, events_that_went_with_a_proxy)
+{
+    const struct sensor_tally tally = {.handled = 3};
+    const struct sensor_end end = {
+        .events = 10, .sent = {{21, 4}, {22, 3}, {41, 3}}, .sent_count = 3};
+
+    cr_assert(sensor_layout_ready(&layout, W, 0, "worker-1", 11));
+    cr_assert(sensor_layout_ready(&layout, P, 0, "proxy-1", 21));
+    cr_assert(sensor_layout_ready(&layout, P, 1, "proxy-2", 22));
+    layout.started = true;
+    gone(21, "died", true);
+    cr_assert(sensor_layout_ready(&layout, P, 0, "proxy-1", 41));
+    sensor_layout_end(&layout, 11, &end);
+    cr_assert_eq(sensor_layout_gone_events(&layout), 10);
+    sensor_layout_tally(&layout, 22, &tally);
+    sensor_layout_tally(&layout, 41, &tally);
+    cr_assert_eq(sensor_layout_gone_events(&layout), 4);
+}
+
 Test(layout, nobody_has_id_zero)
 {
     cr_assert_null(sensor_layout_find(&layout, 0));

@@ -13,7 +13,17 @@
 static unsigned char buf[SENSOR_EVENT_BYTES];
 static struct sensor_message m;
 
-static const struct sensor_end an_end = {1, 2, 3, SENSOR_END_STOPPED, 5, 6, UINT64_MAX, 8, 9};
+static const struct sensor_end an_end = {1,
+                                         2,
+                                         3,
+                                         SENSOR_END_STOPPED,
+                                         5,
+                                         6,
+                                         UINT64_MAX,
+                                         8,
+                                         9,
+                                         .sent = {{10, 11}, {12, 13}},
+                                         .sent_count = 2};
 static const struct sensor_tally a_tally = {1, 2, 3, 4, UINT64_MAX};
 static const struct sensor_start a_start = {
     .workers = 16, .wall_ns = 123456789, .epoch = 77, .ids = {5, UINT64_MAX}, .id_count = 2};
@@ -147,6 +157,19 @@ Test(protocol, foreign_events, .timeout = 20)
     bb_event_end(&b);
     read_back(bb_build_end(&b));
     cr_assert_eq(m.kind, SENSOR_MSG_UNKNOWN);
+}
+
+Test(protocol, the_longest_end_mark, .timeout = 20)
+{
+    static struct sensor_end end;
+
+    end.sent_count = SENSOR_SENT_MAX;
+    for (uint64_t i = 0; i < SENSOR_SENT_MAX; i++) {
+        end.sent[i] = (struct sensor_sent){UINT64_MAX - i, i};
+    }
+    read_back(sensor_write_end(buf, sizeof(buf), &end));
+    cr_assert_eq(m.kind, SENSOR_MSG_END);
+    cr_assert_eq(memcmp(&m.end, &end, sizeof(end)), 0);
 }
 
 /* Whatever becomes of the bytes, no read leaves them: blocks of exactly their size, for ASan. */
