@@ -8,18 +8,24 @@
  * value.h     typed values and events: build in place, read in place, text, JSON
  * codec.h     values from text and JSON, and Broker's own forms
  * topic.h     how prefixes match topics
- * request.h   requests and replies, messages to one node
  * inspect.h   look at a bus without attaching
+ * request.h   requests and replies, messages to one node
+ * cluster.h   nodes with roles, pools, events that find their way, variables
+ * log.h       records from many writers to loggers and their files
+ * shared_table.h  a table that all nodes hold alike
  * version.h   which busbar this is
  */
 #ifndef BUSBAR_BUSBAR_H
 #define BUSBAR_BUSBAR_H
 
+#include <busbar/cluster.h>
 #include <busbar/codec.h>
 #include <busbar/counters.h>
 #include <busbar/endpoint.h>
 #include <busbar/inspect.h>
+#include <busbar/log.h>
 #include <busbar/request.h>
+#include <busbar/shared_table.h>
 #include <busbar/status.h>
 #include <busbar/topic.h>
 #include <busbar/value.h>
