@@ -97,7 +97,7 @@ raise_event(struct sensor_worker *w, const struct sensor_event *event)
     }
     return sensor_fail(&m->fail, SENSOR_EXIT_TIME,
                        "a node has not read for half a minute and the ring is full: giving up "
-                       "without an end mark; is it stopped?  `busbar top` or `busbar node list` "
+                       "without an end mark; is it stopped?  `busbar node list` "
                        "shows who lags");
 }
 
