@@ -160,12 +160,13 @@ check watch_wrong run 2 "$busbar" cluster watch --from yesterday
 
 # Two watchers see the same.
 name=live
-start cluster watch
+start cluster watch --from oldest
 live=$child
 name=live2
-start cluster watch
+start cluster watch --from oldest
 join worker-4 worker
-check watchers_see_it soon has_lines 2 "$box/live.out"
+saw_worker_4() { grep -q 'in .*worker-4' "$box/live.out" && grep -q 'in .*worker-4' "$box/live2.out"; }
+check watchers_see_it soon saw_worker_4
 check watchers_see_the_same soon cmp -s "$box/live.out" "$box/live2.out"
 join worker-4 worker
 joined_twice() { ! kill -0 "${pid_of[worker-4]}" 2>/dev/null; }
