@@ -270,7 +270,7 @@ put_aside(struct bbi_log_file *f, int fd, const struct stat *st)
 static int
 open_once(struct bbi_log_file *f, int *fd)
 {
-    struct stat st, named;
+    struct stat st = {0}, named = {0};
     *fd = openat(f->place->dir_fd, f->name, O_CREAT | O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
                  MODE);
     if (*fd < 0) {
