@@ -89,8 +89,8 @@ read_wire(struct bbi_log_schema *s)
 {
     struct bb_value v;
     struct bb_iter it;
-    const char *stream;
-    size_t bytes;
+    const char *stream = "";
+    size_t bytes = 0;
     if (bb_value_open(&v, s->wire, s->wire_bytes) != 0 || bb_value_check(&v) != 0) {
         return BB_ECORRUPT;
     }
