@@ -62,19 +62,24 @@ bbi_logger_writer(struct bb_logger *l, uint64_t id, bool is_made)
     return &l->writers[l->writer_count++];
 }
 
-void
-bbi_logger_forget(struct bb_logger *l, uint64_t id)
+static void
+free_writer(struct bbi_log_writer *w)
 {
-    struct bbi_log_writer *w = bbi_logger_writer(l, id, false);
-    if (w == NULL) {
-        return;
-    }
     for (uint32_t i = 0; i < w->stream_count; i++) {
         bbi_log_schema_free(w->streams[i].schema);
     }
     free(w->streams);
     free(w->said);
-    *w = l->writers[--l->writer_count];
+}
+
+void
+bbi_logger_forget(struct bb_logger *l, uint64_t id)
+{
+    struct bbi_log_writer *w = bbi_logger_writer(l, id, false);
+    if (w != NULL) {
+        free_writer(w);
+        *w = l->writers[--l->writer_count];
+    }
 }
 
 /* ---- saying ------------------------------------------------------------------------------------ */
@@ -325,8 +330,8 @@ free_all(struct bb_logger *l)
         bbi_log_file_fini(&file->f);
         free(file);
     }
-    while (l->writer_count > 0) {
-        bbi_logger_forget(l, l->writers[l->writer_count - 1].id);
+    for (size_t i = 0; i < l->writer_count; i++) {
+        free_writer(&l->writers[i]);
     }
     bb_publisher_close(l->pub);
     if (l->place.dir_fd >= 0) {
