@@ -222,7 +222,8 @@ attach_hand(struct cli_hand *hand)
 
 /* work_and_leave - the whole life of a process of the crew. */
 _Noreturn static void
-work_and_leave(struct cli_crew *crew, struct cli_hand *hand, cli_work work, const void *job)
+work_and_leave(
+    struct cli_crew *crew, struct cli_hand *hand, pid_t verb, cli_work work, const void *job)
 {
     unsigned char *result = calloc(1, crew->result_bytes);
     int code = result != NULL ? attach_hand(hand) : CLI_RESOURCE;
@@ -236,7 +237,10 @@ work_and_leave(struct cli_crew *crew, struct cli_hand *hand, cli_work work, cons
     }
     free(result);
     bb_endpoint_close(hand->ep);
-    drop_own_bus(crew);
+    /* Who failed leaves it to the verb: another one may just be attaching. */
+    if (code == CLI_DONE || getppid() != verb) {
+        drop_own_bus(crew);
+    }
     fflush(stderr);
     _exit(code);
 }
@@ -302,7 +306,7 @@ cli_crew_hire(
                                 .run = crew->run,
                                 .to_verb = up[1],
                                 .from_verb = down[0]};
-        work_and_leave(crew, &hand, work, job);
+        work_and_leave(crew, &hand, verb, work, job);
     }
     close(up[1]);
     close(down[0]);
