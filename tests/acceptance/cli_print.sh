@@ -114,6 +114,15 @@ check worker_is_back soon is_state worker-2 up
 check back run 0 "$busbar" print -W 15s test::name
 check back_lines lines 'manager test::name = manager' 'worker-2 test::name = worker-2'
 
+# All are dead: asking leaves what they left, so it can be asked again.
+check manager_is_killed kill_node manager
+check worker_is_killed_too kill_node worker-2
+for i in 1 2; do
+    check "dead_$i" run 1 "$busbar" print test::name
+    check "dead_lines_$i" lines 'manager no answer (down)' 'worker-2 no answer (down)'
+done
+check dead_are_there run 1 "$busbar" cluster status
+
 # ---- another prefix -----------------------------------------------------------------------------------
 export BUSBAR_BUS=zeek
 join logger-1 logger zeek/cluster/

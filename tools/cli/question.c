@@ -203,6 +203,31 @@ ask(struct asking *asking, const char *prefix)
     return asking->others == 0 && asking->answers > 0 ? CLI_DONE : CLI_NO;
 }
 
+static int
+is_anybody_up(const struct asking *asking)
+{
+    for (size_t i = 0; i < asking->name_count; i++) {
+        if (cli_member_is_up(cli_member_find(asking->members, asking->names[i]))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/*
+ * answer_for_the_dead - without attaching: on a bus of dead processes that would begin it anew, and what they
+ * left for a look after death would go.
+ */
+static int
+answer_for_the_dead(struct asking *asking)
+{
+    for (size_t i = 0; i < asking->name_count && asking->err == 0; i++) {
+        const struct bb_variable_answer none = {.node = asking->names[i], .code = BB_EPEERGONE};
+        (void)on_answer(&none, asking);
+    }
+    return CLI_NO;
+}
+
 /* find - the nodes, and the prefix of their topics. */
 static int
 find(const struct cli_question *q, struct cli_members *members, char prefix[CLI_PREFIX_MAX + 1])
@@ -233,7 +258,9 @@ cli_question_ask(const struct cli_question *question)
         code = choose(&asking);
     }
     if (code == CLI_DONE) {
-        code = ask(&asking, question->prefix != NULL ? question->prefix : prefix);
+        code = is_anybody_up(&asking)
+                   ? ask(&asking, question->prefix != NULL ? question->prefix : prefix)
+                   : answer_for_the_dead(&asking);
     }
     free(asking.names);
     cli_buffer_free(&asking.text);
