@@ -97,6 +97,14 @@ void bbi_part_remove(struct bb_cluster *c, struct bbi_part *part);
 /* bbi_lane_get - the lane of a handle, made when it has none.  As bb_publisher_open(). */
 BB_MUST_USE int bbi_lane_get(struct bb_cluster *c, struct bbi_lane **out, struct bb_error *error);
 struct bbi_lane *bbi_lane_find(const struct bb_cluster *c);
+/*
+ * bbi_log_head_of - 1: the message is of the lane, on PREFIX and this tail; *head is all zeros when it is short, of
+ * another form, or a view that was overwritten.  0: it is not of the lane.
+ */
+int bbi_log_head_of(const struct bb_cluster *c,
+                    const struct bb_msg *msg,
+                    const char *tail,
+                    struct bbi_log_head *head);
 
 /* bbi_batch_end - the open batch waits. */
 void bbi_batch_end(struct bb_log *log);

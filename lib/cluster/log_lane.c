@@ -35,38 +35,59 @@ bbi_part_remove(struct bb_cluster *c, struct bbi_part *part)
 
 /* ---- what a cluster's poll brings --------------------------------------------------------------- */
 
+int
+bbi_log_head_of(const struct bb_cluster *c,
+                const struct bb_msg *msg,
+                const char *tail,
+                struct bbi_log_head *head)
+{
+    size_t tail_bytes = strlen(tail);
+    *head = (struct bbi_log_head){0};
+    if (msg->status != NULL || msg->topic_bytes != c->prefix_bytes + tail_bytes
+        || memcmp(msg->topic, c->prefix, c->prefix_bytes) != 0
+        || memcmp(msg->topic + c->prefix_bytes, tail, tail_bytes) != 0) {
+        return 0;
+    }
+    struct bbi_log_head read;
+    if (msg->bytes >= sizeof(read)) {
+        memcpy(&read, msg->data, sizeof(read));
+        if (read.magic == BBI_LOG_MAGIC && bb_msg_valid(c->sub, msg) != 0) {
+            *head = read;
+        }
+    }
+    return 1;
+}
+
 static void
-take_said(struct bbi_lane *lane, const struct bb_msg *msg, uint32_t count)
+take_said(struct bbi_lane *lane,
+          const struct bb_cluster *c,
+          const struct bb_msg *msg,
+          uint32_t count)
 {
     struct bbi_log_said said[BBI_LOG_SAID_MAX];
     if (count <= BBI_LOG_SAID_MAX
         && msg->bytes == sizeof(struct bbi_log_head) + count * sizeof(said[0])) {
         memcpy(said, (const unsigned char *)msg->data + sizeof(struct bbi_log_head),
                count * sizeof(said[0]));
-        bbi_lane_said(lane, msg->node_id, said, count, bbi_os_mono_ns());
+        if (bb_msg_valid(c->sub, msg) != 0) { /* else it is asked again */
+            bbi_lane_said(lane, msg->node_id, said, count, bbi_os_mono_ns());
+        }
     }
 }
 
 static int
 lane_message(struct bbi_part *part, struct bb_cluster *c, const struct bb_msg *msg)
 {
-    static const char tail[] = "lane/writer/";
     struct bbi_lane *lane = (struct bbi_lane *)part;
     struct bbi_log_head head;
-    if (msg->status != NULL || msg->topic_bytes != c->prefix_bytes + sizeof(tail) - 1
-        || memcmp(msg->topic, c->prefix, c->prefix_bytes) != 0
-        || memcmp(msg->topic + c->prefix_bytes, tail, sizeof(tail) - 1) != 0) {
+    if (bbi_log_head_of(c, msg, "lane/writer/", &head) == 0) {
         return 0;
     }
-    if (msg->bytes < sizeof(head)) {
-        return 1;
-    }
-    memcpy(&head, msg->data, sizeof(head));
-    if (head.magic == BBI_LOG_MAGIC && head.kind == BBI_LOG_SAID) {
-        take_said(lane, msg, head.count);
-    } else if (head.magic == BBI_LOG_MAGIC && head.kind == BBI_LOG_HERE) {
+    if (head.kind == BBI_LOG_SAID) {
+        take_said(lane, c, msg, head.count);
+    } else if (head.kind == BBI_LOG_HERE) {
         bbi_lane_here(lane, msg->node_id, head.number, bbi_os_mono_ns());
-    } else if (head.magic == BBI_LOG_MAGIC && head.kind == BBI_LOG_GONE) {
+    } else if (head.kind == BBI_LOG_GONE) {
         bbi_lane_gone(lane, msg->node_id);
     }
     return 1;

@@ -268,21 +268,14 @@ take_batch(struct bb_logger *l, struct bb_cluster *c, const struct bb_msg *msg, 
 static int
 logger_message(struct bbi_part *part, struct bb_cluster *c, const struct bb_msg *msg)
 {
-    static const char tail[] = "lane/logger/";
     struct bb_logger *l = (struct bb_logger *)part;
     struct bbi_log_head head;
-    if (msg->status != NULL || msg->topic_bytes != c->prefix_bytes + sizeof(tail) - 1
-        || memcmp(msg->topic, c->prefix, c->prefix_bytes) != 0
-        || memcmp(msg->topic + c->prefix_bytes, tail, sizeof(tail) - 1) != 0) {
+    if (bbi_log_head_of(c, msg, "lane/logger/", &head) == 0) {
         return 0;
     }
-    if (msg->bytes < sizeof(head)) {
-        return 1;
-    }
-    memcpy(&head, msg->data, sizeof(head));
-    if (head.magic == BBI_LOG_MAGIC && head.kind == BBI_LOG_BATCH) {
+    if (head.kind == BBI_LOG_BATCH) {
         take_batch(l, c, msg, bbi_os_mono_ns());
-    } else if (head.magic == BBI_LOG_MAGIC && head.kind == BBI_LOG_WHO) {
+    } else if (head.kind == BBI_LOG_WHO) {
         struct bbi_log_writer *w = bbi_logger_writer(l, msg->node_id, true);
         if (w != NULL) {
             w->is_asking = true;
