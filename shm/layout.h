@@ -28,7 +28,13 @@ enum {
 #define BBI_MAGIC  UINT64_C(0x3172616273756201) /* bytes 01 "busbar1" */
 #define BBI_ENDIAN UINT32_C(0x01020304)
 
-enum bbi_file_kind { BBI_FILE_BUS = 1, BBI_FILE_RING = 2, BBI_FILE_SUB = 3, BBI_FILE_ROLL = 4 };
+enum bbi_file_kind {
+    BBI_FILE_BUS = 1,
+    BBI_FILE_RING = 2,
+    BBI_FILE_SUB = 3,
+    BBI_FILE_ROLL = 4,
+    BBI_FILE_STORE = 5
+};
 
 /* ---- identity page: the first 4 KiB of every file; immutable once the file has its name ----------- */
 

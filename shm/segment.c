@@ -96,7 +96,8 @@ least_bytes(enum bbi_file_kind kind)
         return sizeof(struct bbi_ring);
     case BBI_FILE_SUB:
         return sizeof(struct bbi_sub);
-    case BBI_FILE_ROLL: /* its owner, lib/cluster, knows the rest */
+    case BBI_FILE_ROLL: /* their owners, lib/cluster and lib/store, know the rest */
+    case BBI_FILE_STORE:
         return BBI_PAGE_BYTES;
     }
     return UINT64_MAX;

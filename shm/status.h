@@ -31,6 +31,8 @@
     X(BB_ETIMEDOUT, -ETIMEDOUT, CONDITION, "time ran out")                                         \
     X(BB_EBUSY, -EBUSY, CONDITION, "in use")                                                       \
     X(BB_ENOTSUP, -ENOTSUP, CONDITION, "not supported here")                                       \
+    X(BB_ERANGE, -ERANGE, CONDITION, "result out of range")                                        \
+    X(BB_ECANCELED, -ECANCELED, CONDITION, "undone with the others")                               \
     X(BB_ENAMETOOLONG, -ENAMETOOLONG, CONDITION, "name too long")                                  \
     X(BB_EACCES, -EACCES, FAULT, "permission denied")                                              \
     X(BB_ENOMEM, -ENOMEM, FAULT, "out of memory")                                                  \

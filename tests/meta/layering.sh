@@ -15,6 +15,7 @@ may_include()
     lib/endpoint)
         echo '"shm/ "lib/topic/ "lib/value/ "lib/endpoint/ <busbar/'
         ;;
+    lib/store) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/store/ <busbar/' ;;
     lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
@@ -80,7 +81,7 @@ check()
 {
     local folder
     check_includes shm
-    for folder in include topic value endpoint cluster; do
+    for folder in include topic value endpoint store cluster; do
         check_includes "lib/$folder"
     done
     for folder in "$SOURCE"/tools/*/; do
@@ -104,7 +105,7 @@ check()
 
 clean_tree()
 {
-    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/cluster tools/cli tests/unit/shm tests/stress examples
+    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster tools/cli tests/unit/shm tests/stress examples
     echo '#include <stdatomic.h>' >shm/atomic.h
     printf '#include "shm/atomic.h"\n#include <xxhash.h>\n' >shm/ring.c
     echo '#include <busbar/status.h>' >lib/include/busbar/topic.h

@@ -13,6 +13,8 @@
  * cluster.h   nodes with roles, pools, events that find their way, variables
  * log.h       records from many writers to loggers and their files
  * shared_table.h  a table that all nodes hold alike
+ * store.h     key-value stores with expiration, one truth for the box
+ * store_table.h   sets and tables kept in a store
  * version.h   which busbar this is
  */
 #ifndef BUSBAR_BUSBAR_H
@@ -27,6 +29,8 @@
 #include <busbar/request.h>
 #include <busbar/shared_table.h>
 #include <busbar/status.h>
+#include <busbar/store.h>
+#include <busbar/store_table.h>
 #include <busbar/topic.h>
 #include <busbar/value.h>
 #include <busbar/version.h>

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/store/apply.h - runs one command in a write transaction: MAIN, EXPIRY and LOG change together.
+ *
+ * Whatever a compaction has copied already is changed in its copy too (`also`).
+ */
+#ifndef BUSBAR_LIB_STORE_APPLY_H
+#define BUSBAR_LIB_STORE_APPLY_H
+
+#include "lib/store/command.h"
+#include "lib/store/record.h"
+
+struct bbi_mirror; /* generation.h: a compaction that is under way, or NULL */
+
+struct bbi_apply {
+    struct bbi_db_txn *txn;
+    struct bbi_state *state; /* version is counted up for each change */
+    struct bbi_mirror *also; /* may be NULL */
+    int64_t now_ns;          /* store time of this transaction */
+    int64_t wall_ns;
+    bool has_log;
+    uint64_t node_id; /* who asked */
+    const char *node;
+    struct bbi_made made; /* kept from one command to the next */
+};
+
+/*
+ * bbi_apply - result->code is the command's; result->value points into `made` or the map, valid until the next.
+ * Returns   0; a fault of the transaction (BB_ENOSPC, BB_EIO, BB_ECORRUPT), which then must be aborted.
+ */
+BB_MUST_USE int
+bbi_apply(struct bbi_apply *a, const struct bb_store_cmd *cmd, struct bb_store_result *result);
+
+/*
+ * bbi_expire - removes keys whose deadline is over, at most `max` or until until_ns of CLOCK_MONOTONIC; how many.
+ * A key that is due and is written before it was swept is expired first, by bbi_apply().
+ */
+BB_MUST_USE int64_t bbi_expire(struct bbi_apply *a, uint32_t max, int64_t until_ns);
+/* How many are due (counted to at most `max`), and since when the first of them. */
+BB_MUST_USE int64_t bbi_expiry_due(struct bbi_db_txn *txn,
+                                   int64_t now_ns,
+                                   uint64_t max,
+                                   int64_t *first_ns);
+/* Trims LOG to its bounds. */
+BB_MUST_USE int bbi_log_trim(struct bbi_apply *a, uint64_t max_entries, uint64_t max_bytes);
+
+/* Reading a key as of now_ns: BB_ENOENT also when it is due.  Used by readers and the master. */
+BB_MUST_USE int bbi_find(struct bbi_db_txn *txn,
+                         const struct bb_value *key,
+                         int64_t now_ns,
+                         struct bbi_key *at,
+                         struct bbi_record *out);
+
+#endif

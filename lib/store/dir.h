@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/store/dir.h - the directory of a store: whose turn it is, which generation counts, what all may see.
+ *
+ *   DIR/lock        byte 0 is held (OFD) by the master: the kernel says whether it lives, whatever bus it is on
+ *   DIR/ctl         struct bbi_store_ctl, a file of shm's kind: born complete, mapped by everybody
+ *   DIR/current     symbolic link to the generation that counts; replaced by rename, then the directory is synced
+ *   DIR/gen-N/      data.mdb, lock.mdb
+ *   DIR/gen-N.new/  a compaction or restore that was not finished: the next master removes it
+ *   DIR/damaged-T/  what START_EMPTY moved aside
+ *
+ * A bus knows a store as BUS/stores/NAME: that directory itself (memory), or a symbolic link to it.
+ * Crash      Each step may be the last one: what is not named by `current` does not count.
+ */
+#ifndef BUSBAR_LIB_STORE_DIR_H
+#define BUSBAR_LIB_STORE_DIR_H
+
+#include "busbar/store.h"
+#include "lib/store/lmdb.h"
+#include "shm/atomic.h"
+#include "shm/layout.h"
+#include "shm/segment.h"
+
+#define BBI_STORE_MAGIC UINT64_C(0x3165726f74736201) /* bytes 01 "bstore1" */
+
+/* Written by the master alone (whoever holds byte 0 of lock), but for watch_bell and readers' words. */
+struct bbi_store_ctl {
+    struct bbi_ident ident; /* BBI_FILE_STORE */
+    alignas(BBI_PAGE_BYTES) uint64_t magic;
+    uint8_t store_id[16];
+    alignas(BBI_LINE_BYTES) bbi_u64 version; /* of the last commit; release, S1 */
+    bbi_u64 generation; /* that `current` names; release, S2: readers open it anew */
+    bbi_u64 base_ns;    /* store time = CLOCK_BOOTTIME + this, as int64_t; before version */
+    bbi_u32 commits;    /* counts commits: a futex for who waits for a version */
+    bbi_u32 waiters;    /* somebody waits for it: set by them, cleared by the master */
+    alignas(
+        BBI_LINE_BYTES) bbi_u32 is_served; /* 1: bb_store_poll() of a master runs; 0: it closed */
+    bbi_u32 has_log;                       /* changes are logged from log_first on */
+    bbi_u64 log_first;
+    bbi_u64 master_id; /* bb_endpoint_id() */
+    bbi_u64 master_pid;
+    bbi_u64 master_pidns;
+    bbi_u64 takeovers; /* counts masters */
+    alignas(BBI_LINE_BYTES) char master_node
+        [BBI_NAME_BYTES]; /* statistics from here on: each its own word, */
+    char bus[256];        /* read whole only while takeovers does not move */
+    alignas(BBI_LINE_BYTES) bbi_u64 keys;
+    bbi_u64 file_bytes, used_bytes, held_bytes, quota_bytes;
+    bbi_u64 commands, commit_count, refused, repeated, expired;
+    bbi_u64 due, lag_ns, watchers, log_bytes;
+    bbi_u64 readers, oldest_pid, oldest_txn, oldest_since_ns, last_txn;
+    bbi_u64 last_error; /* a status, as int64_t */
+    bbi_u64 flags;      /* 1 memory, 2 relaxed */
+    bbi_u64 reserved[32];
+};
+
+struct bbi_store_dir {
+    int fd;      /* of the directory */
+    int lock_fd; /* -1: not opened for mastering */
+    bool is_held;
+    char path[256];
+    struct bbi_segment seg;
+    struct bbi_store_ctl *ctl;
+};
+
+/* bbi_store_name_ok - as bb_store_opts says. */
+bool bbi_store_name_ok(const char *name);
+
+/*
+ * bbi_store_dir_make - opens or makes DIR (mode and group like its parent's), takes the lock if it is free, makes
+ * ctl when it is not there or of another boot.  For masters and standbys.
+ *
+ * Returns   0 the lock is ours; BB_EEXIST another holds it (f names pid, node, bus; *out is open all the same when
+ *           may_wait); BB_EACCES, BB_ETRUST, BB_ENOSPC, BB_EVERSION, BB_ECORRUPT.
+ */
+BB_MUST_USE int bbi_store_dir_make(struct bbi_store_dir *out,
+                                   const char *path,
+                                   bool is_memory,
+                                   bool may_wait,
+                                   struct bbi_fault *f);
+/* bbi_store_dir_open - for clones.  BB_ENOENT there is no store. */
+BB_MUST_USE int bbi_store_dir_open(struct bbi_store_dir *out,
+                                   const char *path,
+                                   bool read_only,
+                                   struct bbi_fault *f);
+void bbi_store_dir_close(struct bbi_store_dir *dir);
+/* bbi_store_dir_lock - a standby's try: 0 it is ours now; BB_EAGAIN. */
+BB_MUST_USE int bbi_store_dir_lock(struct bbi_store_dir *dir);
+/* bbi_store_dir_is_served - 1: a master holds the lock. */
+BB_MUST_USE int bbi_store_dir_is_served(const struct bbi_store_dir *dir);
+
+/* The generation that counts; BB_ENOENT there is none. */
+BB_MUST_USE int bbi_store_dir_current(const struct bbi_store_dir *dir, uint64_t *generation);
+/* gen-N (or gen-N.new) below the directory. */
+void bbi_store_dir_gen_path(const struct bbi_store_dir *dir,
+                            uint64_t generation,
+                            bool is_new,
+                            char out[320]);
+BB_MUST_USE int
+bbi_store_dir_make_gen(const struct bbi_store_dir *dir, uint64_t generation, bool is_new);
+/* From .new to the one that counts: rename, current, directory synced.  Not the ctl's word. */
+BB_MUST_USE int bbi_store_dir_switch(const struct bbi_store_dir *dir, uint64_t generation);
+/* Removes all but the one that counts: for a master that just took the lock, and after a switch. */
+void bbi_store_dir_tidy(const struct bbi_store_dir *dir, uint64_t keep);
+/* Everything that counts moves to DIR/damaged-T, whose path is out. */
+BB_MUST_USE int bbi_store_dir_set_aside(const struct bbi_store_dir *dir, char out[320]);
+
+/* The path of a store of this bus: BUS/stores/NAME as it is, or where the link goes.  BB_ENOENT. */
+BB_MUST_USE int bbi_store_dir_find(const char *bus_path, const char *name, char out[256]);
+/* Makes BUS/stores, and NAME in it a link to the absolute path; path NULL: nothing but BUS/stores. */
+BB_MUST_USE int bbi_store_dir_announce(const char *bus_path,
+                                       const char *name,
+                                       const char *path,
+                                       struct bbi_fault *f);
+
+#endif

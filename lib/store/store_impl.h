@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/store/store_impl.h - what the files of this folder share of a handle.
+ *
+ *   open.c     open, close, roles           read.c    views and what reads in them
+ *   client.c   frames to the master         watch.c   the log, read in place
+ *   master.c   frames from clients          info.c, copy.c, verify.c
+ */
+#ifndef BUSBAR_LIB_STORE_STORE_IMPL_H
+#define BUSBAR_LIB_STORE_STORE_IMPL_H
+
+#include "lib/store/apply.h"
+#include "lib/store/command.h"
+#include "lib/store/dir.h"
+
+struct bbi_master;
+struct bbi_client;
+
+/* A reader's slot and its place in the store; reopened when the generation moved on. */
+struct bbi_reader {
+    struct bbi_db_env *env;
+    struct bbi_db_txn *txn; /* reset between views */
+    struct bbi_db_cursor *cursor;
+    uint64_t generation;
+};
+
+struct bb_store {
+    char name[BB_NAME_MAX + 1];
+    struct bb_endpoint *ep; /* NULL: for looking */
+    unsigned fork_gen;
+    uint32_t role, flags;
+    int64_t timeout_ns;
+    uint64_t quota_bytes;
+    uint32_t window;
+    bb_store_done_cb done;
+    void *user;
+    struct bb_store_clock clock; /* filled, also with the kernel's */
+    struct bbi_store_dir dir;
+    struct bbi_reader reader;
+    bool is_viewing;
+    unsigned char *copy; /* of what was read without a view */
+    size_t copy_cap;
+    struct bbi_master *master; /* NULL: not the master now */
+    struct bbi_client *client; /* NULL: nothing was written yet */
+    struct bb_watch *watches;
+};
+
+/* Store time, from the ctl's base. */
+int64_t bbi_store_now_ns(const struct bb_store *s);
+
+/* read.c: the txn of a view, of the generation that counts; end does nothing inside bb_store_view_begin(). */
+BB_MUST_USE int bbi_read_enter(struct bb_store *s, struct bbi_db_txn **txn);
+void bbi_read_leave(struct bb_store *s);
+void bbi_read_close(struct bb_store *s);
+
+/* client.c */
+BB_MUST_USE int64_t bbi_client_send(struct bb_store *s,
+                                    enum bbi_frame_kind kind,
+                                    const struct bb_store_cmd *cmds,
+                                    size_t count,
+                                    uint32_t flags);
+BB_MUST_USE int bbi_client_run(struct bb_store *s,
+                               enum bbi_frame_kind kind,
+                               const struct bb_store_cmd *cmds,
+                               size_t count,
+                               uint32_t flags,
+                               struct bb_store_result *results);
+BB_MUST_USE int bbi_client_poll(struct bb_store *s, int64_t timeout_ns);
+void bbi_client_close(struct bb_store *s);
+
+/* master.c: start holds the lock already. */
+BB_MUST_USE int bbi_master_start(struct bb_store *s, struct bbi_fault *f);
+BB_MUST_USE int bbi_master_poll(struct bb_store *s, int64_t timeout_ns);
+/* Commands of the master's own handle, in a transaction of their own. */
+BB_MUST_USE int bbi_master_run(struct bb_store *s,
+                               const struct bb_store_cmd *cmds,
+                               size_t count,
+                               uint32_t flags,
+                               struct bb_store_result *results);
+void bbi_master_stop(struct bb_store *s, bool is_clean);
+
+/* Topics, reserved: what a master of NAME listens to, and what wakes its watchers. */
+#define BBI_STORE_TOPIC  "<$>store/"  /* NAME "/" */
+#define BBI_CHANGE_TOPIC "<$>change/" /* NAME "/" */
+
+#endif
