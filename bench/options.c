@@ -323,7 +323,7 @@ read_number(struct bench_options *o, int opt, const char *name, const char *v)
     case OPT_PUBLISHERS:
         return read_unsigned(name, v, BENCH_PUBLISHERS, &o->publishers);
     case OPT_SUBSCRIBERS:
-        return read_unsigned(name, v, 64, &o->subscribers);
+        return read_unsigned(name, v, BENCH_SUBSCRIBERS, &o->subscribers);
     case OPT_ACTIVE:
         return read_unsigned(name, v, BENCH_PUBLISHERS, &o->active);
     case OPT_RING_BYTES:

@@ -17,6 +17,7 @@
 
 enum {
     BENCH_PUBLISHERS = 128, /* at most, in one case */
+    BENCH_SUBSCRIBERS = 128,
     BENCH_MIN_SIZE = 16,
     BENCH_NUMBER_BITS = 56,
 };

@@ -24,7 +24,6 @@
 
 enum {
     LINE_BYTES = 128,
-    SUBSCRIBERS_MAX = 64,
     PUBLISH_EVERY = 32,
     VISIT_MAX = 256,          /* messages taken from one ring before the next one */
     PREFETCH_BYTES = 1024,    /* ahead of the reader */
@@ -40,7 +39,7 @@ struct cursor {
 };
 struct ring {
     alignas(LINE_BYTES) _Atomic uint64_t head;
-    struct cursor cursors[SUBSCRIBERS_MAX];
+    struct cursor cursors[BENCH_SUBSCRIBERS];
     alignas(LINE_BYTES) unsigned char slots[];
 };
 
@@ -111,8 +110,8 @@ static int
 start(const struct bench_setup *s, void **shared)
 {
     struct shared *sh = calloc(1, sizeof(*sh));
-    if (sh == NULL || s->subscribers > SUBSCRIBERS_MAX || s->publishers > BENCH_PUBLISHERS) {
-        (void)fprintf(stderr, "raw: at most %d subscribers and %d publishers.\n", SUBSCRIBERS_MAX,
+    if (sh == NULL || s->subscribers > BENCH_SUBSCRIBERS || s->publishers > BENCH_PUBLISHERS) {
+        (void)fprintf(stderr, "raw: at most %d subscribers and %d publishers.\n", BENCH_SUBSCRIBERS,
                       BENCH_PUBLISHERS);
         free(sh);
         return -1;
