@@ -319,6 +319,9 @@ join(struct bb_cluster *c, const struct bb_cluster_opts *o, struct bbi_fault *f)
         if (rc < 0) {
             return bbi_error_fill(o->error, f);
         }
+        if ((c->flags & BB_CLUSTER_OBSERVER) == 0) {
+            bbi_roll_set_hashing(&c->roll, c->hrw); /* others know it before they apply our UP */
+        }
         if (bbi_roll_begin(c) < 0) {
             return bbi_error_fill(o->error, f);
         }

@@ -239,13 +239,15 @@ bb_look_changes(
 }
 
 int
-bb_cluster_seed(struct bb_look *look, uint64_t seed[2])
+bb_cluster_hashing(struct bb_look *look, struct bb_hrw_opts *out)
 {
     struct bbi_roll roll;
     int rc = bbi_roll_open(&roll, bbi_look_at(look), false, NULL);
-    if (rc == 0) {
-        memcpy(seed, roll.file->seed, sizeof(roll.file->seed));
-        bbi_roll_close(&roll);
+    if (rc < 0) {
+        return rc;
     }
-    return rc;
+    *out = (struct bb_hrw_opts){.size = sizeof(*out), .method = bbi_roll_hashing(&roll)};
+    memcpy(out->seed, roll.file->seed, sizeof(out->seed));
+    bbi_roll_close(&roll);
+    return 0;
 }

@@ -83,11 +83,24 @@ index_of(const struct bb_cluster *c, const char *name)
     return BBI_HRW_NOBODY;
 }
 
+/* As the bus does: a node that joined may have said how. */
+static int
+hash_alike(struct bb_cluster *c)
+{
+    uint32_t method = bbi_roll_hashing(&c->roll);
+    struct bbi_hrw *hrw = &c->pools->hrw;
+    return method == hrw->method ? 0 : bbi_hrw_init(hrw, method, c->roll.file->seed);
+}
+
 static int
 seat(struct bb_cluster *c, struct bbi_pool_lack *lack)
 {
     struct bbi_pools *p = c->pools;
     struct bbi_pool_node nodes[BBI_HRW_NODES_MAX];
+    int rc = hash_alike(c);
+    if (rc < 0) {
+        return rc;
+    }
     place_nodes(c);
     if (is_alone(c)) {
         uint32_t self = index_of(c, c->name);
@@ -317,7 +330,7 @@ bbi_pools_begin(struct bb_cluster *c)
     if (c->pools == NULL) {
         return BB_ENOMEM;
     }
-    int rc = bbi_hrw_init(&c->pools->hrw, c->hrw, c->roll.file->seed);
+    int rc = bbi_hrw_init(&c->pools->hrw, bbi_roll_hashing(&c->roll), c->roll.file->seed);
     for (size_t i = 0; rc == 0 && i < sizeof(roles) / sizeof(roles[0]); i++) {
         const struct bbi_pool_spec spec = {.name = bb_role_name(roles[i]), .role = roles[i]};
         rc = add_pool(c, &spec, &pool);

@@ -10,6 +10,7 @@
  * was there a lap ago: whoever slept meanwhile fails.  No word of the list is ever changed otherwise.
  */
 #include "lib/cluster/roll.h"
+#include "busbar/cluster.h"
 #include "shm/fault.h"
 #include "shm/hash.h"
 #include "shm/hook.h"
@@ -165,6 +166,21 @@ bbi_roll_close(struct bbi_roll *roll)
     if (roll->file != NULL) {
         bbi_segment_close(&roll->seg);
         roll->file = NULL;
+    }
+}
+
+/* Relaxed: the word is one of itself, and what it means for a change is known before that change is appended (R11). */
+uint32_t
+bbi_roll_hashing(const struct bbi_roll *roll)
+{
+    return bbi_load_relaxed(&roll->file->hashing) == BB_HRW_ZEEK ? BB_HRW_ZEEK : BB_HRW_KEYED;
+}
+
+void
+bbi_roll_set_hashing(struct bbi_roll *roll, uint32_t method)
+{
+    if (method != BB_HRW_KEYED) {
+        bbi_store_relaxed(&roll->file->hashing, method);
     }
 }
 

@@ -45,10 +45,12 @@ static_assert(sizeof(struct bbi_roll_record) == BBI_LINE_BYTES, "roll 1");
 
 struct bbi_roll_file {
     struct bbi_ident ident;
-    alignas(BBI_PAGE_BYTES) uint64_t magic;      /* to here: written once, by who makes it */
-    uint64_t seed[2];                            /* of keyed hashing */
-    uint32_t changes, records;                   /* BBI_ROLL_CHANGES, BBI_ROLL_RECORDS */
-    alignas(BBI_LINE_BYTES) bbi_u64 next_record; /* anybody adds */
+    alignas(BBI_PAGE_BYTES) uint64_t magic; /* to here: written once, by who makes it */
+    uint64_t seed[2];                       /* of keyed hashing */
+    uint32_t changes, records;              /* BBI_ROLL_CHANGES, BBI_ROLL_RECORDS */
+    bbi_u32
+        hashing; /* 1 + BB_HRW_... of all pools; 0 until the first node says it, by compare-and-swap */
+    alignas(BBI_LINE_BYTES) bbi_u64 next_record;             /* anybody adds */
     alignas(BBI_PAGE_BYTES) bbi_u64 words[BBI_ROLL_CHANGES]; /* R11: anybody, by compare-and-swap */
     bbi_u64
         times[BBI_ROLL_CHANGES]; /* when, as its appender says: milliseconds << 13 | lap; a hint */
@@ -88,6 +90,10 @@ BB_MUST_USE int bbi_roll_open(struct bbi_roll *roll,
                               bool may_make,
                               struct bbi_fault *f);
 void bbi_roll_close(struct bbi_roll *roll);
+
+/* How all pools of this bus hash, BB_HRW_...; what differs from BB_HRW_KEYED is said once and stays. */
+uint32_t bbi_roll_hashing(const struct bbi_roll *roll);
+void bbi_roll_set_hashing(struct bbi_roll *roll, uint32_t method);
 
 /* bbi_roll_end - the place that is written next: the number of changes so far. */
 uint64_t bbi_roll_end(const struct bbi_roll *roll);

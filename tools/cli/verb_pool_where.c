@@ -187,14 +187,15 @@ take_members(struct where *w, const struct cli_pool *pool)
     return CLI_DONE;
 }
 
+/* As the bus's nodes hash, unless the command line says how. */
 static int
-take_seed(struct where *w, struct bb_look *look)
+take_hashing(struct where *w, struct bb_look *look)
 {
-    if (w->hrw.method == BB_HRW_ZEEK || w->o->seed != NULL) {
+    if (w->o->zeek || w->o->seed != NULL) {
         return CLI_DONE;
     }
-    int rc = bb_cluster_seed(look, w->hrw.seed);
-    return rc < 0 ? cli_report(w->call, rc, NULL, "the bus's seed of hashing") : CLI_DONE;
+    int rc = bb_cluster_hashing(look, &w->hrw);
+    return rc < 0 ? cli_report(w->call, rc, NULL, "how the bus's pools hash") : CLI_DONE;
 }
 
 static int
@@ -219,7 +220,7 @@ nodes_from_bus(struct where *w)
         code = pool != NULL ? take_members(w, pool) : CLI_NONE;
     }
     if (code == CLI_DONE) {
-        code = take_seed(w, look);
+        code = take_hashing(w, look);
     }
     cli_pools_free(&pools);
     bb_look_close(look);
@@ -353,12 +354,12 @@ static const struct cli_option options[] = {
     {.name = "zeek",
      .type = CLI_FLAG,
      .offset = AT(zeek),
-     .help = "hash as Zeek does; without a bus this is the default"},
+     .help = "hash as Zeek does (default: as the bus's nodes do; without a bus as Zeek)"},
     {.name = "seed",
      .type = CLI_TEXT,
      .offset = AT(seed),
      .arg = "HEX",
-     .help = "hash keyed with this seed of 128 bits (default the bus's)"},
+     .help = "hash keyed, with this seed of 128 bits"},
     {.name = NULL},
 };
 

@@ -47,7 +47,7 @@ enum {
     BB_HRW_ZEEK = 1, /* Zeek's FNV and its winner, for string keys; weights do not count */
 };
 
-/* How a pool hashes.  seed: all nodes of a bus have the same, see bb_cluster_seed(). */
+/* How a pool hashes: all nodes of a bus alike, see bb_cluster_hashing(). */
 struct bb_hrw_opts {
     size_t size;
     uint32_t method; /* BB_HRW_... */
@@ -109,8 +109,9 @@ struct bb_cluster_opts {
     const char *prefix;    /* of the cluster's topics; NULL: "cluster/"; Zeek's: "zeek/cluster/" */
     const struct bb_layout_node *layout; /* NULL: whoever comes */
     size_t layout_count;
-    uint32_t weight;      /* of this node in pools; 0: BB_WEIGHT_EVEN */
-    uint32_t hrw;         /* BB_HRW_... of all pools */
+    uint32_t weight; /* of this node in pools; 0: BB_WEIGHT_EVEN */
+    uint32_t
+        hrw; /* BB_HRW_ZEEK: all pools of the bus hash so from now on; 0: as others said, else keyed */
     int64_t hold_down_ns; /* up for so long before pools use this node: damps who comes and goes */
     uint32_t
         subscriber_flags; /* BB_SUBSCRIBER_..., besides STATUS; RELIABLE by default: 0 means that */
@@ -381,8 +382,11 @@ struct bb_change {
 BB_MUST_USE BB_API int bb_look_changes(
     struct bb_look *look, uint64_t from, struct bb_change *out, size_t max, uint64_t *first);
 
-/* bb_cluster_seed - of BB_HRW_KEYED on this bus: random, made with the roll, the same for all.  BB_ENOENT: nobody ever joined. */
-BB_MUST_USE BB_API int bb_cluster_seed(struct bb_look *look, uint64_t seed[2]);
+/*
+ * bb_cluster_hashing - how the pools of this bus hash, for bb_hrw(): the seed of BB_HRW_KEYED is random, made
+ * with the roll.  BB_ENOENT: nobody ever joined.
+ */
+BB_MUST_USE BB_API int bb_cluster_hashing(struct bb_look *look, struct bb_hrw_opts *out);
 
 #ifdef __cplusplus
 }

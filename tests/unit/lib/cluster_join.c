@@ -5,7 +5,7 @@
  */
 #include "busbar/busbar.h"
 #include "busbar/cluster.h"
-#include "lib/cluster/cluster_impl.h"
+#include "lib/cluster/pools.h"
 #include "shm/os.h"
 #include "tests/unit/shm/bus_dir.h"
 #include <criterion/criterion.h>
@@ -237,7 +237,8 @@ Test(cluster_join, looking_needs_nobody)
     struct bb_look *look = look_new();
     struct bb_cluster_node nodes[4];
     struct bb_change changes[16];
-    uint64_t epoch = 0, first = 9, seed[2], again[2];
+    struct bb_hrw_opts hashing, again;
+    uint64_t epoch = 0, first = 9;
     cr_assert_eq(bb_look_cluster(look, nodes, 4, &epoch), 2);
     cr_assert_eq(epoch, 4);
     cr_assert_str_eq(nodes[0].name, "worker-1");
@@ -246,8 +247,9 @@ Test(cluster_join, looking_needs_nobody)
     cr_assert_eq(nodes[0].starts, 1);
     cr_assert_eq(nodes[0].pid, getpid());
     cr_assert_gt(nodes[0].change_wall_ns, 0);
-    cr_assert_eq(bb_cluster_seed(look, seed), 0);
-    cr_assert_neq(seed[0], seed[1]);
+    cr_assert_eq(bb_cluster_hashing(look, &hashing), 0);
+    cr_assert_eq(hashing.method, (uint32_t)BB_HRW_KEYED);
+    cr_assert_neq(hashing.seed[0], hashing.seed[1]);
     bb_cluster_leave(b);
     cr_assert_eq(bb_look_cluster(look, nodes, 4, &epoch), 2);
     cr_assert_eq(nodes[0].is_up, 0);
@@ -259,8 +261,8 @@ Test(cluster_join, looking_needs_nobody)
     cr_assert_eq(changes[0].kind, (uint32_t)BB_STATUS_NODE_IN);
     cr_assert_eq(bb_look_changes(look, 5, changes, 16, NULL), 0);
     bb_cluster_leave(a);
-    cr_assert_eq(bb_cluster_seed(look, again), 0);
-    cr_assert_eq(again[0], seed[0]);
+    cr_assert_eq(bb_cluster_hashing(look, &again), 0);
+    cr_assert_eq(again.seed[0], hashing.seed[0]);
     bb_look_close(look);
 }
 
@@ -268,14 +270,45 @@ Test(cluster_join, nobody_ever_joined)
 {
     struct bb_endpoint *ep = NULL;
     const struct bb_endpoint_opts o = {.size = sizeof(o), .dir = bus_dir, .bus = "b"};
-    uint64_t epoch = 7, seed[2];
+    struct bb_hrw_opts hashing;
+    uint64_t epoch = 7;
     cr_assert_eq(bb_endpoint_open(&ep, &o), 0);
     struct bb_look *look = look_new();
     cr_assert_eq(bb_look_cluster(look, NULL, 0, &epoch), 0);
     cr_assert_eq(bb_look_changes(look, 0, NULL, 0, NULL), 0);
-    cr_assert_eq(bb_cluster_seed(look, seed), BB_ENOENT);
+    cr_assert_eq(bb_cluster_hashing(look, &hashing), BB_ENOENT);
     bb_look_close(look);
     bb_endpoint_close(ep);
+}
+
+/* One that hashed differently would give the same key to another owner. */
+Test(cluster_join, all_hash_alike)
+{
+    struct bb_error error = {0};
+    struct bb_cluster *first = join("worker-1", BB_ROLE_WORKER, NULL), *other = NULL;
+    struct bb_cluster_opts o = {.size = sizeof(o),
+                                .dir = bus_dir,
+                                .bus = "b",
+                                .name = "worker-2",
+                                .role = BB_ROLE_WORKER,
+                                .hrw = BB_HRW_ZEEK,
+                                .error = &error};
+    struct bb_hrw_opts hashing;
+    struct bb_msg m;
+    struct bb_look *look = look_new();
+    cr_assert_eq(bb_cluster_hashing(look, &hashing), 0);
+    cr_assert_eq(hashing.method, (uint32_t)BB_HRW_KEYED);
+    cr_assert_eq(bb_cluster_join(&other, &o), 0, "%s", error.sentence);
+    cr_assert_eq(bb_cluster_hashing(look, &hashing), 0);
+    cr_assert_eq(hashing.method, (uint32_t)BB_HRW_ZEEK);
+    for (int i = 0; i < 100 && first->pools->hrw.method != BB_HRW_ZEEK; i++) {
+        cr_assert_geq(bb_cluster_poll(first, &m, 1, 50000000), 0);
+    }
+    cr_assert_eq(first->pools->hrw.method, (uint32_t)BB_HRW_ZEEK, "with the other's UP");
+    cr_assert_eq(other->pools->hrw.method, (uint32_t)BB_HRW_ZEEK);
+    bb_look_close(look);
+    bb_cluster_leave(other);
+    bb_cluster_leave(first);
 }
 
 /* More changes than the roll holds: who lives through them is still there for who comes after. */
