@@ -353,11 +353,36 @@ refuse(const struct bb_logger_opts *o, int code, const char *thing, const char *
     return bbi_error_fill(o->error, &f);
 }
 
+/* What % may stand before: strftime's letters, itself, and our three words. */
+static bool
+knows_all(const char *pattern)
+{
+    static const char *const words[] = {"{stream}", "{node}", "{n}"};
+    for (const char *p = strchr(pattern, '%'); p != NULL; p = strchr(p, '%')) {
+        bool is_word = false;
+        p++;
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && !is_word; i++) {
+            is_word = strncmp(p, words[i], strlen(words[i])) == 0;
+        }
+        if (!is_word
+            && (*p == '\0' || strchr("%aAbBcCdDeFgGhHIjmMnprRsStTuUVwWxXyYzZ", *p) == NULL)) {
+            return false;
+        }
+        p++;
+    }
+    return true;
+}
+
 /* A name that it gives now is one that it gives later too, up to the digits. */
 static int
 check_pattern(const struct bb_logger *l, const struct bb_logger_opts *o)
 {
     char name[256];
+    if (!knows_all(l->place.pattern)) {
+        return refuse(o, BB_EINVAL, o->pattern,
+                      "in the pattern % stands before a letter of strftime, %{stream}, %{node} or "
+                      "%{n}; %% is itself");
+    }
     if (bbi_log_name(name, sizeof(name), l->place.pattern, "stream", l->place.node, 1, l->wall_ns())
             == 0
         && strcmp(name, "stream.log") != 0) {

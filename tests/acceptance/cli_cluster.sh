@@ -60,6 +60,8 @@ check layout run 0 "$busbar" cluster status --layout "$box/layout"
 check layout_does_not_hide has_lines 6 "$out"
 check no_layout run 4 "$busbar" cluster status --layout "$box/none"
 check no_layout_said says 'cannot read the layout .*/none'
+check empty_layout run 2 "$busbar" cluster nodes --layout /dev/null
+check empty_layout_said says 'names no node'
 printf 'manager manager again\n' >"$box/wrong"
 check wrong_layout run 2 "$busbar" cluster status --layout "$box/wrong"
 check wrong_layout_said says 'wrong, line 1'

@@ -24,6 +24,8 @@ check wrong_size run 2 "$busbar" log "$logs" --rotate-size 10X
 check wrong_size_said says '100M or 1G'
 check wrong_pattern run 2 "$busbar" log "$logs" --pattern ../x
 check wrong_pattern_said says 'below the directory'
+check bogus_pattern run 2 "$busbar" log "$logs" --pattern '%{strem}-%{n}'
+check bogus_pattern_said says 'stands before'
 check no_directory run 8 "$busbar" log "$box/not/there"
 
 # ---- files ---------------------------------------------------------------------------------------------

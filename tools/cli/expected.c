@@ -105,6 +105,7 @@ add_file(const struct cli_call *call, struct cli_expected *expected, const char 
         cli_say("cannot read the layout %.200s: %s", path, strerrordesc_np(errno));
         return cli_exit_code(-errno);
     }
+    size_t before = expected->count;
     while (rc == 0 && getline(&line, &cap, file) >= 0) {
         number++;
         rc = add_line(expected, line);
@@ -119,6 +120,10 @@ add_file(const struct cli_call *call, struct cli_expected *expected, const char 
     if (rc == BB_EINVAL) {
         return cli_wrong(call->verb, "%.200s, line %lu: a node is written NAME or NAME ROLE", path,
                          number);
+    }
+    if (rc == 0 && expected->count == before) {
+        return cli_wrong(call->verb, "the layout %.200s names no node: a line is NAME or NAME ROLE",
+                         path);
     }
     return rc < 0 ? cli_report(call, rc, NULL, "the layout") : CLI_DONE;
 }
