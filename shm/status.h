@@ -36,7 +36,7 @@
     X(BB_ENAMETOOLONG, -ENAMETOOLONG, CONDITION, "name too long")                                  \
     X(BB_EACCES, -EACCES, FAULT, "permission denied")                                              \
     X(BB_ENOMEM, -ENOMEM, FAULT, "out of memory")                                                  \
-    X(BB_ENOSPC, -ENOSPC, FAULT, "no space left on the bus's file system")                         \
+    X(BB_ENOSPC, -ENOSPC, FAULT, "no space left on its file system")                               \
     X(BB_EMFILE, -EMFILE, FAULT, "too many open files in this process")                            \
     X(BB_ENFILE, -ENFILE, FAULT, "too many open files on this box")                                \
     X(BB_EIO, -EIO, FAULT, "input/output error")                                                   \
