@@ -36,3 +36,11 @@ bbi_hash64_keyed(const struct bbi_hash_secret *secret, const void *data, size_t 
 {
     return XXH3_64bits_withSecret(data, bytes, secret->bytes, sizeof(secret->bytes));
 }
+
+void
+bbi_hash128(const void *data, size_t bytes, unsigned char out[16])
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, bytes));
+    memcpy(out, canonical.digest, sizeof(canonical.digest));
+}

@@ -11,6 +11,9 @@
 /* bbi_hash64 - XXH3 (64 bit) of the bytes; the same on every machine. */
 uint64_t bbi_hash64(const void *data, size_t bytes);
 
+/* bbi_hash128 - XXH3 (128 bit) of the bytes, big-endian; the same on every machine. */
+void bbi_hash128(const void *data, size_t bytes, unsigned char out[16]);
+
 /*
  * A secret of our own for XXH3, so that who does not know its seed cannot tell what a key hashes to.
  * XXH3 is no message authentication code: it keeps keys from being chosen, not messages from being forged.

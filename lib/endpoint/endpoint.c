@@ -60,9 +60,15 @@ after_fork_child(void)
 }
 
 static void
-watch_forks(void)
+watch_forks_once(void)
 {
     (void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+}
+
+void
+bbi_watch_forks(void)
+{
+    (void)pthread_once(&fork_once, watch_forks_once);
 }
 
 int
@@ -129,7 +135,7 @@ bb_endpoint_open(struct bb_endpoint **out, const struct bb_endpoint_opts *opts)
     if (rc < 0) {
         return rc;
     }
-    (void)pthread_once(&fork_once, watch_forks);
+    bbi_watch_forks();
     struct bb_endpoint *ep = calloc(1, sizeof(*ep));
     if (ep == NULL) {
         return bbi_error_set(o.error, &f);

@@ -26,6 +26,8 @@ struct bb_endpoint {
 
 /* Counts forks: a handle with another number was opened in a parent process. */
 extern unsigned bbi_fork_gen;
+/* bbi_watch_forks - counts them from now on, for handles that have no endpoint. */
+void bbi_watch_forks(void);
 
 static inline bool
 bbi_is_forked(unsigned fork_gen)

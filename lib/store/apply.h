@@ -44,11 +44,29 @@ BB_MUST_USE int64_t bbi_expiry_due(struct bbi_db_txn *txn,
 /* Trims LOG to its bounds. */
 BB_MUST_USE int bbi_log_trim(struct bbi_apply *a, uint64_t max_entries, uint64_t max_bytes);
 
-/* Reading a key as of now_ns: BB_ENOENT also when it is due.  Used by readers and the master. */
+/*
+ * bbi_find - the record of a key as of now_ns (find.c); used by readers and the master.
+ *
+ * at        where it is, and with BB_ENOENT where it would be put.
+ * Returns   0; BB_ENOENT also when it is due: then out is the due one, else out->version is 0; BB_EINVAL the key is
+ *           no value; BB_ECORRUPT; BB_EFULL four other keys have its hash.
+ */
 BB_MUST_USE int bbi_find(struct bbi_db_txn *txn,
                          const struct bb_value *key,
                          int64_t now_ns,
                          struct bbi_key *at,
                          struct bbi_record *out);
+/* bbi_find_any - the same whether or not it is due: saves reading the clock for keys without a deadline. */
+BB_MUST_USE int bbi_find_any(struct bbi_db_txn *txn,
+                             const struct bb_value *key,
+                             struct bbi_key *at,
+                             struct bbi_record *out);
+
+/* bbi_is_due - its deadline is reached: it must not be served any more. */
+static inline bool
+bbi_is_due(const struct bbi_record *rec, int64_t now_ns)
+{
+    return rec->expires_ns != 0 && rec->expires_ns <= now_ns;
+}
 
 #endif

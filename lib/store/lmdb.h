@@ -8,7 +8,8 @@
  * Writers    One, the master; it holds the store's lock, so LMDB's own mutex is never contended.
  * Fork       A child must not use what its parent opened: opened anew there; nothing is closed.
  * Statuses   MDB_MAP_FULL and ENOSPC: BB_ENOSPC.  MDB_CORRUPTED, PAGE_NOTFOUND, INVALID, PANIC, BAD_*: BB_ECORRUPT.
- *            MDB_VERSION_MISMATCH: BB_EVERSION.  MDB_READERS_FULL: BB_EFULL.  MDB_NOTFOUND: BB_ENOENT.
+ *            MDB_TXN_FULL: BB_ENOSPC, too.  MDB_VERSION_MISMATCH: BB_EVERSION.  MDB_READERS_FULL: BB_EFULL.
+ *            MDB_NOTFOUND: BB_ENOENT.
  *            MDB_KEYEXIST: BB_EEXIST.
  */
 #ifndef BUSBAR_LIB_STORE_LMDB_H
@@ -48,6 +49,9 @@ struct bbi_db_env;
 struct bbi_db_txn;
 struct bbi_db_cursor;
 
+/* bbi_db_version_ok - no: this LMDB may destroy a mutex that other processes still use (ITS#9278). */
+bool bbi_db_version_ok(int major, int minor, int patch);
+
 /* dir: an existing directory with data.mdb and lock.mdb.  map_bytes: address space, at least the quota. */
 BB_MUST_USE int bbi_db_open(struct bbi_db_env **out,
                             const char *dir,
@@ -58,6 +62,7 @@ BB_MUST_USE int bbi_db_open(struct bbi_db_env **out,
 void bbi_db_close(struct bbi_db_env *env); /* the last one closes; NULL does nothing */
 
 /* A reader's transaction: begun once, reset after each view, renewed for the next. */
+/* BB_EBUSY: the file outgrew the map, and another transaction of this process is open: end that first. */
 BB_MUST_USE int bbi_db_read_begin(struct bbi_db_env *env, struct bbi_db_txn **out);
 BB_MUST_USE int bbi_db_read_renew(struct bbi_db_txn *txn);
 void bbi_db_read_reset(struct bbi_db_txn *txn);
@@ -90,6 +95,7 @@ uint64_t bbi_db_entries(struct bbi_db_txn *txn, enum bbi_db db);
 
 BB_MUST_USE int
 bbi_db_cursor_open(struct bbi_db_cursor **out, struct bbi_db_txn *txn, enum bbi_db db);
+/* Of a writer: closed before its transaction ends.  Of a reader: renewed with it, closed before it is aborted. */
 BB_MUST_USE int bbi_db_cursor_renew(struct bbi_db_cursor *c, struct bbi_db_txn *txn); /* readers */
 void bbi_db_cursor_close(struct bbi_db_cursor *c);
 /* The first entry whose key is not less (key.p NULL: the first of all); then the next, the last.  BB_ENOENT. */

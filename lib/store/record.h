@@ -36,8 +36,12 @@ struct bbi_record {
     struct bb_value key, value;
 };
 
+/* bbi_value_bytes - how many a value has with its padding, whatever its window has; 0: p NULL or no value. */
+size_t bbi_value_bytes(const struct bb_value *v);
+
+/* key_bytes, value_bytes: of the windows that are written, from bbi_value_bytes(). */
 size_t bbi_record_bytes(size_t key_bytes, size_t value_bytes);
-/* Writes bbi_record_bytes() of them. */
+/* Writes bbi_record_bytes(rec->key.bytes, rec->value.bytes); the windows are as long as the values. */
 void bbi_record_write(void *out, const struct bbi_record *rec);
 /* In place; checks lengths, not the check word. */
 BB_MUST_USE int bbi_record_read(struct bbi_record *out, struct bbi_bytes raw);
