@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/for_store.h - what stores need of endpoints, and the public headers do not have.
+ *
+ * Stores talk on reserved topics (`<$>store/NAME/`, `<$>change/NAME/`), so that no application's prefix hears
+ * them.  Subscribing to such a prefix is open to all; publishing on it is not, but through this door.
+ */
+#ifndef BUSBAR_LIB_ENDPOINT_FOR_STORE_H
+#define BUSBAR_LIB_ENDPOINT_FOR_STORE_H
+
+#include "busbar/endpoint.h"
+
+/*
+ * bbi_reserved_open - a topic that begins with `<$>`, for bb_publish(), bb_request() and their kin.
+ *
+ * It travels inside each message; no dictionary holds it, and no listing of topics shows it.
+ * Owner     the caller: bbi_reserved_close() after the publisher was closed, as that may still name it.
+ * Returns   0; BB_EINVAL it is not reserved; BB_ENAMETOOLONG; BB_EFORKED; BB_ENOMEM.
+ */
+BB_MUST_USE int bbi_reserved_open(struct bb_topic **out,
+                                  struct bb_publisher *pub,
+                                  const char *topic,
+                                  size_t topic_bytes);
+void bbi_reserved_close(struct bb_topic *topic);
+
+#endif
