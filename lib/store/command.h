@@ -74,19 +74,45 @@ struct bbi_result_head {
     uint32_t reserved;
 };
 
+/*
+ * What a frame of kind READ may ask besides BB_STORE_GET.  One result each, as of GET; the answer's version is the
+ * state that all of them are of.
+ *
+ *   ITEM   key: result.value is a vector of 4: key, value, version (count), what is left (integer; BB_STORE_NEVER)
+ *   SCAN   key: the prefix or none; index: the key after which; if_version: how many at most.  A vector of 4 * n,
+ *          of as many items as fit about BBI_READ_BYTES, at least one if there is one
+ *   COUNT  key: the prefix or none.  A count
+ */
+enum {
+    BBI_OP_COUNT = BB_STORE_GET + 1,
+    BBI_READ_ITEM = 64,
+    BBI_READ_SCAN = 65,
+    BBI_READ_COUNT = 66,
+    BBI_READ_BYTES = 1 << 20,
+};
+
+/* bbi_cmd_is_whole - a known operation, with the values that it needs and no others; not whether they are well formed. */
+bool bbi_cmd_is_whole(const struct bb_store_cmd *cmd);
+
 /* Bytes of the frame; BB_EINVAL a command that is not whole; BB_EMSGSIZE. */
 BB_MUST_USE int64_t bbi_frame_bytes(const struct bb_store_cmd *cmds, size_t count);
-void bbi_frame_write(void *out,
-                     const struct bbi_frame_head *head,
-                     const struct bb_store_cmd *cmds); /* count from head */
+/* count from head, bytes from bbi_frame_bytes().  BB_EINVAL: a value changed since, out is void. */
+BB_MUST_USE int bbi_frame_write(void *out,
+                                size_t bytes,
+                                const struct bbi_frame_head *head,
+                                const struct bb_store_cmd *cmds);
+/* BB_ECORRUPT; BB_ENOTSUP a kind or flag of a later version. */
 BB_MUST_USE int bbi_frame_read(struct bbi_frame_head *head, struct bbi_bytes frame);
-/* Call count times, *off 0 at first.  Values are checked whole. */
+/* Call count times, *off 0 at first.  Values are checked whole; ask bbi_cmd_is_whole() about the command. */
 BB_MUST_USE int bbi_frame_next(struct bbi_bytes frame, size_t *off, struct bb_store_cmd *cmd);
 
 BB_MUST_USE int64_t bbi_answer_bytes(const struct bb_store_result *results, size_t count);
 void bbi_answer_write(void *out,
                       const struct bbi_answer_head *head,
                       const struct bb_store_result *results);
+/* One result, bbi_answer_bytes(r, 1) less the head; what comes behind it. */
+unsigned char *bbi_result_write(unsigned char *p, const struct bb_store_result *r);
+/* Values are as long as they say, and no more is checked: the master is trusted with what it answers. */
 BB_MUST_USE int bbi_answer_read(struct bbi_answer_head *head, struct bbi_bytes answer);
 BB_MUST_USE int
 bbi_answer_next(struct bbi_bytes answer, size_t *off, struct bb_store_result *result);

@@ -302,6 +302,44 @@ def seeds_pcap():
     yield "pcapng", b"\xff" + block + interface + enhanced
 
 
+def seeds_store_command():
+    key = native_string(b"a key")
+    count = native_count(5)
+    none = b""
+
+    def command(op, key, value=none, index=none, expire=0, if_version=0):
+        return struct.pack("<6IqQ", op, 0, len(key), len(value), len(index), 0, expire,
+                           if_version) + key + value + index
+
+    def commands(*parts, kind=1, flags=0, number=1, answered=0):
+        return b"\0" + struct.pack("<IIQQII", kind, flags, number, answered, len(parts), 0) + b"".join(parts)
+
+    def answer(*results):
+        return b"\1" + struct.pack("<QQII", 1, 9, len(results), 0) + b"".join(results)
+
+    def result(code, value=none):
+        return struct.pack("<iIQII", code, 1, 9, len(value), 0) + value
+
+    table = native_container(TABLE, key, count)
+    number_set = native_container(SET, *[native_count(i) for i in range(20)])
+    vector = native_container(VECTOR, count, key)
+    yield "put", commands(command(1, key, count, expire=5), command(3, key, table, if_version=7))
+    yield "numbers", commands(command(1, key, count), command(6, key, count), command(7, key, count))
+    yield "strings", commands(command(1, count, key), command(8, count, key))
+    yield "set", commands(command(1, key, number_set), command(9, key, index=native_count(7)),
+                          command(1, key, number_set), command(10, key, index=native_count(7)))
+    yield "table", commands(command(1, key, table), command(9, key, count, key), command(10, key, index=key))
+    yield "vector", commands(command(1, key, vector), command(11, key, count), command(1, key, vector),
+                             command(12, key), flags=1)
+    yield "others", commands(command(4, key), command(5, none), command(13, key, expire=-1), command(14, key))
+    yield "read", commands(command(64, key), command(65, none, index=key, if_version=9), command(66, key), kind=4)
+    yield "bye", commands(kind=6, number=9, answered=8)
+    yield "count-too-large", commands(command(4, key))[:25] + b"\xff\xff" + commands(command(4, key))[27:]
+    yield "cut", commands(command(1, key, vector))[:-8]
+    yield "answer", answer(result(0, count), result(-17), result(0, vector))
+    yield "answer-cut", answer(result(0, vector))[:-4]
+
+
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     seeds = {name[6:]: made for name, made in globals().items() if name.startswith("seeds_")}

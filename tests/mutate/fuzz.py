@@ -43,6 +43,8 @@ FAULTS = [
     ("dictionary", "shm/ring_read.c", "len > m->text_bytes || off > m->text_bytes - len",
      "len > m->text_bytes || off > m->text_bytes"),
     ("dictionary", "shm/ring_read.c", "r->filtered += unwanted;", "r->filtered += unwanted + 1;"),
+    ("store_command", "lib/store/command.c", "|| bytes > from.bytes - *off", ""),
+    ("store_command", "lib/store/ops.c", "rc = splice(made, &b, &at, unit, b.each,", "rc = splice(made, &b, &at, unit, 1,"),
     ("pcap", "tools/sensor/packet.c", "if (s.bytes < 4) {", "if (s.bytes < 2) {"),
     ("pcap", "tools/sensor/packet.c", "|| s->bytes < 8", "|| s->bytes < 1"),
 ]
