@@ -86,6 +86,7 @@ BB_MUST_USE int bbi_store_dir_open(struct bbi_store_dir *out,
 void bbi_store_dir_close(struct bbi_store_dir *dir);
 /* bbi_store_dir_lock - a standby's try: 0 it is ours now; BB_EAGAIN. */
 BB_MUST_USE int bbi_store_dir_lock(struct bbi_store_dir *dir);
+void bbi_store_dir_unlock(struct bbi_store_dir *dir); /* it could not begin */
 /* bbi_store_dir_is_served - 1: a master holds the lock. */
 BB_MUST_USE int bbi_store_dir_is_served(const struct bbi_store_dir *dir);
 

@@ -43,6 +43,7 @@ struct bb_store {
     struct bbi_master *master; /* NULL: not the master now */
     struct bbi_client *client; /* NULL: nothing was written yet */
     struct bb_watch *watches;
+    struct bbi_waiter *waiter; /* poll.c; NULL: no descriptor, no standby's clock */
 };
 
 /* Store time, from the ctl's base. */
@@ -78,6 +79,8 @@ BB_MUST_USE int bbi_master_run(struct bb_store *s,
                                uint32_t flags,
                                struct bb_store_result *results);
 void bbi_master_stop(struct bb_store *s, bool is_clean);
+/* Readable when a frame came; bb_fd() of its subscriber. */
+BB_MUST_USE int bbi_master_fd(struct bb_store *s);
 
 /* Topics, reserved: what a master of NAME listens to, and what wakes its watchers. */
 #define BBI_STORE_TOPIC  "<$>store/"  /* NAME "/" */

@@ -201,6 +201,13 @@ BB_MUST_USE BB_API int64_t bb_store_send(struct bb_store *s,
                                          size_t count,
                                          uint32_t flags);
 
+/*
+ * bb_store_error - in words, why a write of this handle had no answer or was refused as a whole the last time: who
+ * is or was the master, where, and whether it is stopped.  Its code is 0 if none ever was.  Valid until the next
+ * call with this handle.
+ */
+BB_API const struct bb_error *bb_store_error(const struct bb_store *s);
+
 /* bb_store_idle - waits until all that was sent is answered: 0; BB_ETIMEDOUT. */
 BB_MUST_USE BB_API int bb_store_idle(struct bb_store *s, int64_t timeout_ns);
 
