@@ -308,6 +308,9 @@ sweep(struct bbi_attach *at, unsigned flags, bool is_alone, bbi_debris_cb cb, vo
     struct sweep s = {.at = at, .flags = flags, .cb = cb, .user = user, .is_alone = is_alone};
     sweep_dir(&s);
     sweep_sockets(&s);
+    if (is_alone && (flags & BBI_DEBRIS_STORES) != 0) {
+        s.count += bbi_debris_stores(at, flags, cb, user);
+    }
     if ((flags & BBI_DEBRIS_KEEP_DEAD) == 0) {
         (void)bbi_debris_dead(at, sweep_dead_file, &s);
         if ((flags & BBI_DEBRIS_DRY_RUN) == 0) {

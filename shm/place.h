@@ -2,7 +2,7 @@
 /*
  * shm/place.h - the directory of a bus: where it is, whose it is, what lies in it.
  *
- * A bus is DIR/NAME: `lock`, `bus.ctl`, `pub-*.ring`, `sub-*.cur`, `roll-*`, `sock/`, `dead/`.  Its mode is 0700, or
+ * A bus is DIR/NAME: `lock`, `bus.ctl`, `pub-*.ring`, `sub-*.cur`, `roll-*`, `sock/`, `dead/`, `stores/`.  Its mode is 0700, or
  * 2770 with a group.  A default DIR that we do not own is refused, and any that everybody may write.
  */
 #ifndef BUSBAR_SHM_PLACE_H

@@ -2,7 +2,7 @@
 /*
  * lib/endpoint/gc.c - remove what dead processes left, on demand.
  *
- * With nobody attached everything but `lock` goes.  With members alive the steward's scan runs at once, and
+ * With nobody attached everything but `lock` goes, stores in memory too.  With members alive the steward's scan runs at once, and
  * files that no row names are swept.
  */
 #include "busbar/inspect.h"
@@ -110,7 +110,8 @@ bb_gc(const struct bb_gc_opts *opts)
                      | ((o.flags & BB_GC_KEEP_DEAD) != 0 ? BBI_DEBRIS_KEEP_DEAD : 0);
     rc = open_bus(&at, &o, &is_alone, &f);
     if (rc == 0) {
-        rc = is_alone ? bbi_debris_clear(&at, flags, pass_on, &gc) : tidy_living(&at, &gc, flags);
+        rc = is_alone ? bbi_debris_clear(&at, flags | BBI_DEBRIS_STORES, pass_on, &gc)
+                      : tidy_living(&at, &gc, flags);
     } else {
         f.code = rc;
         (void)bbi_error_set(o.error, &f);
@@ -131,7 +132,7 @@ bbi_bus_remove(const char *dir, const char *bus)
         rc = BB_EBUSY;
     }
     if (rc == 0) {
-        (void)bbi_debris_clear(&at, 0, NULL, NULL);
+        (void)bbi_debris_clear(&at, BBI_DEBRIS_STORES, NULL, NULL);
         (void)unlinkat(at.place.dir_fd, "lock", 0); /* held until the directory is gone */
     }
     /* Without a lock file: whoever removed this one was killed before it was done. */

@@ -10,6 +10,8 @@
  *   DIR/damaged-T/  what START_EMPTY moved aside
  *
  * A bus knows a store as BUS/stores/NAME: that directory itself (memory), or a symbolic link to it.
+ * Modes      2770 and 0660 where the directory above is shared with a group, else 0700 and 0600.
+ * Fork       The child lets go of the lock's description, or it would keep a dead master alive.
  * Crash      Each step may be the last one: what is not named by `current` does not count.
  */
 #ifndef BUSBAR_LIB_STORE_DIR_H
@@ -40,7 +42,7 @@ struct bbi_store_ctl {
     bbi_u64 master_id; /* bb_endpoint_id() */
     bbi_u64 master_pid;
     bbi_u64 master_pidns;
-    bbi_u64 takeovers; /* counts masters */
+    bbi_u64 takeovers; /* two for each master; odd: it is just writing who it is.  S2 */
     alignas(BBI_LINE_BYTES) char master_node
         [BBI_NAME_BYTES]; /* statistics from here on: each its own word, */
     char bus[256];        /* read whole only while takeovers does not move */
@@ -58,9 +60,13 @@ struct bbi_store_dir {
     int fd;      /* of the directory */
     int lock_fd; /* -1: not opened for mastering */
     bool is_held;
+    bool is_memory;
+    bool is_private; /* ctl is our own, for a store that nobody served since the box was started */
+    mode_t file_mode;
     char path[256];
     struct bbi_segment seg;
     struct bbi_store_ctl *ctl;
+    struct bbi_store_dir *next; /* all of this process, for fork: it stays where it was opened */
 };
 
 /* bbi_store_name_ok - as bb_store_opts says. */
@@ -70,23 +76,42 @@ bool bbi_store_name_ok(const char *name);
  * bbi_store_dir_make - opens or makes DIR (mode and group like its parent's), takes the lock if it is free, makes
  * ctl when it is not there or of another boot.  For masters and standbys.
  *
+ * is_memory What lies there from another boot is removed: nothing was synced.
  * Returns   0 the lock is ours; BB_EEXIST another holds it (f names pid, node, bus; *out is open all the same when
- *           may_wait); BB_EACCES, BB_ETRUST, BB_ENOSPC, BB_EVERSION, BB_ECORRUPT.
+ *           may_wait, with ctl NULL while it is being made); BB_EACCES, BB_ETRUST, BB_ENOSPC, BB_EVERSION, BB_ECORRUPT.
  */
 BB_MUST_USE int bbi_store_dir_make(struct bbi_store_dir *out,
                                    const char *path,
                                    bool is_memory,
                                    bool may_wait,
                                    struct bbi_fault *f);
-/* bbi_store_dir_open - for clones.  BB_ENOENT there is no store. */
+/*
+ * bbi_store_dir_open - for clones.  BB_ENOENT there is no store.
+ *
+ * read_only  for looking: when there is no ctl of this boot a private one is made, without base_ns and version.
+ */
 BB_MUST_USE int bbi_store_dir_open(struct bbi_store_dir *out,
                                    const char *path,
                                    bool read_only,
                                    struct bbi_fault *f);
 void bbi_store_dir_close(struct bbi_store_dir *dir);
+
+/* Who is the master, or was the last one. */
+struct bbi_store_master {
+    int64_t pid; /* as it saw itself; 0: there was none */
+    uint64_t pidns;
+    uint64_t id;
+    char node[BBI_NAME_BYTES];
+    char bus[256];
+};
+/* For who holds the lock.  id: bb_endpoint_id(). */
+void
+bbi_store_dir_set_master(struct bbi_store_dir *dir, uint64_t id, const char *node, const char *bus);
+void bbi_store_dir_master(const struct bbi_store_dir *dir, struct bbi_store_master *out);
 /* bbi_store_dir_lock - a standby's try: 0 it is ours now; BB_EAGAIN. */
 BB_MUST_USE int bbi_store_dir_lock(struct bbi_store_dir *dir);
-void bbi_store_dir_unlock(struct bbi_store_dir *dir); /* it could not begin */
+/* bbi_store_dir_unlock - others may try; for a master that gives up.  Closing does it too. */
+void bbi_store_dir_unlock(struct bbi_store_dir *dir);
 /* bbi_store_dir_is_served - 1: a master holds the lock. */
 BB_MUST_USE int bbi_store_dir_is_served(const struct bbi_store_dir *dir);
 
@@ -108,7 +133,10 @@ BB_MUST_USE int bbi_store_dir_set_aside(const struct bbi_store_dir *dir, char ou
 
 /* The path of a store of this bus: BUS/stores/NAME as it is, or where the link goes.  BB_ENOENT. */
 BB_MUST_USE int bbi_store_dir_find(const char *bus_path, const char *name, char out[256]);
-/* Makes BUS/stores, and NAME in it a link to the absolute path; path NULL: nothing but BUS/stores. */
+/*
+ * Makes BUS/stores, and NAME in it a link to the absolute path.  path NULL: a store in memory, no link.
+ * BB_EEXIST: the name is another store's that has a master, or one in memory when a path is given.
+ */
 BB_MUST_USE int bbi_store_dir_announce(const char *bus_path,
                                        const char *name,
                                        const char *path,
