@@ -9,6 +9,7 @@
 #define BUSBAR_LIB_ENDPOINT_FOR_STORE_H
 
 #include "busbar/endpoint.h"
+#include "busbar/inspect.h"
 
 /*
  * bbi_reserved_open - a topic that begins with `<$>`, for bb_publish(), bb_request() and their kin.
@@ -22,5 +23,8 @@ BB_MUST_USE int bbi_reserved_open(struct bb_topic **out,
                                   const char *topic,
                                   size_t topic_bytes);
 void bbi_reserved_close(struct bb_topic *topic);
+
+/* bbi_look_path - the bus's directory; NULL: the handle was opened before fork. */
+const char *bbi_look_path(const struct bb_look *look);
 
 #endif

@@ -3,6 +3,7 @@
  * lib/endpoint/look.c - open a bus for looking; nodes, rings, subscribers.
  */
 #include "lib/endpoint/endpoint_impl.h"
+#include "lib/endpoint/for_store.h"
 #include "lib/endpoint/look_impl.h"
 #include "shm/filter.h"
 #include "shm/os.h"
@@ -41,6 +42,12 @@ bb_look_close(struct bb_look *look)
         bbi_attach_close(&look->at);
         free(look);
     }
+}
+
+const char *
+bbi_look_path(const struct bb_look *look)
+{
+    return bbi_is_forked(look->fork_gen) ? NULL : look->at.place.path;
 }
 
 uint32_t

@@ -2,7 +2,7 @@
 /*
  * lib/store/store_impl.h - what the files of this folder share of a handle.
  *
- *   open.c     open, close, roles           read.c    views and what reads in them
+ *   open.c     open, close, roles           view.c    views; read.c, scan.c: what reads in them
  *   client.c   frames to the master         watch.c   the log, read in place
  *   master.c   frames from clients          info.c, copy.c, verify.c
  */
@@ -17,10 +17,11 @@ struct bbi_master;
 struct bbi_client;
 
 /* A reader's slot and its place in the store; reopened when the generation moved on. */
-struct bbi_reader {
+struct bbi_slot {
     struct bbi_db_env *env;
-    struct bbi_db_txn *txn; /* reset between views */
-    struct bbi_db_cursor *cursor;
+    struct bbi_db_txn *txn;       /* reset between views */
+    struct bbi_db_cursor *cursor; /* over MAIN; NULL until it was needed */
+    bool has_cursor;              /* it belongs to the view that is open */
     uint64_t generation;
 };
 
@@ -36,10 +37,11 @@ struct bb_store {
     void *user;
     struct bb_store_clock clock; /* filled, also with the kernel's */
     struct bbi_store_dir dir;
-    struct bbi_reader reader;
+    struct bbi_slot reader;
     bool is_viewing;
     unsigned char *copy; /* of what was read without a view */
     size_t copy_cap;
+    struct bbi_made made;      /* of bb_store_get_index() */
     struct bbi_master *master; /* NULL: not the master now */
     struct bbi_client *client; /* NULL: nothing was written yet */
     struct bb_watch *watches;
@@ -49,10 +51,18 @@ struct bb_store {
 /* Store time, from the ctl's base. */
 int64_t bbi_store_now_ns(const struct bb_store *s);
 
-/* read.c: the txn of a view, of the generation that counts; end does nothing inside bb_store_view_begin(). */
+/*
+ * view.c: the txn of a view, of the generation that counts; leave does nothing inside bb_store_view_begin().
+ *
+ * enter      BB_ENOTSUP by request; BB_EAGAIN no generation counts yet; as bbi_db_open() and bbi_db_read_begin().
+ * cursor     over MAIN, of this view; closed with the reader.
+ */
 BB_MUST_USE int bbi_read_enter(struct bb_store *s, struct bbi_db_txn **txn);
+BB_MUST_USE int bbi_read_cursor(struct bb_store *s, struct bbi_db_cursor **out);
 void bbi_read_leave(struct bb_store *s);
 void bbi_read_close(struct bb_store *s);
+/* What META says of the store, as of an open view.  BB_ECORRUPT. */
+BB_MUST_USE int bbi_read_state(struct bbi_db_txn *txn, struct bbi_state *out);
 
 /* client.c */
 BB_MUST_USE int64_t bbi_client_send(struct bb_store *s,
