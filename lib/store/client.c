@@ -68,6 +68,7 @@ bbi_client_open(struct bb_store *s)
     bbi_os_random(&c->id, sizeof(c->id));
     c->first = c->next = 1;
     c->may_ask = BBI_FRAMES;
+    c->master_node = s->dir.ctl != NULL ? bbi_load_relaxed(&s->dir.ctl->master_id) : 0;
     int rc = open_ends(s, c);
     if (rc < 0) {
         free_client(c);
@@ -200,15 +201,17 @@ bbi_client_next_ns(const struct bb_store *s)
 {
     const struct bbi_client *c = s->client;
     int64_t next = INT64_MAX;
-    bool waits = false;
+    bool waits = false, asked = false;
     for (uint64_t n = c != NULL ? c->first : 0; c != NULL && n < c->next; n++) {
         const struct bbi_out *o = &c->outs[n % BBI_FRAMES];
         waits = waits || o->state == BBI_OUT_WAITS;
+        asked = asked || o->state == BBI_OUT_ASKED;
         if (o->state == BBI_OUT_WAITS || o->state == BBI_OUT_ASKED) {
             next = bbi_min_i64(next, o->deadline_ns);
         }
     }
-    return waits ? bbi_min_i64(next, c->retry_ns) : next;
+    next = waits ? bbi_min_i64(next, c->retry_ns) : next;
+    return asked ? bbi_min_i64(next, bbi_client_silence_ns(c)) : next;
 }
 
 /* One that was never sent has not run; one that may have been forgotten is not sent again. */

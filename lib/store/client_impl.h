@@ -70,6 +70,10 @@ struct bbi_client {
         may_ask; /* frames at once: few after answers were lost, as they may be too large together */
     int64_t retry_ns; /* not before; 0: at once */
     int64_t backoff_ns;
+    int64_t asked_ns;     /* when something was asked last */
+    int64_t silence_ns;   /* so long after it all is asked again; 0: the shortest */
+    uint64_t master_node; /* who answered last, or should */
+    uint32_t master_ring;
     uint64_t last_version;           /* of the last answer */
     int64_t told;                    /* since the caller asked */
     unsigned char *kept;             /* the answer that the caller's results point into */
@@ -101,10 +105,12 @@ bbi_client_send_unheard(struct bb_store *s, const struct bb_store_cmd *cmds, siz
 /* When it has to be stepped though nothing comes; INT64_MAX. */
 int64_t bbi_client_next_ns(const struct bb_store *s);
 
-/* client_send.c: sends what waits.  A fault that is no frame's. */
+/* client_send.c: sends what waits, and again what has no answer for too long. */
 void bbi_client_pump(struct bb_store *s, int64_t now);
 /* What is asked has to be asked again, after `wait_ns`. */
 void bbi_client_again(struct bbi_client *c, int64_t now, bool at_once);
+/* When what is asked is asked again. */
+int64_t bbi_client_silence_ns(const struct bbi_client *c);
 /* Sleeps until a master may have come. */
 void bbi_client_wait_master(struct bb_store *s, int64_t until_ns);
 

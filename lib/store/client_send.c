@@ -14,6 +14,8 @@
 
 static const int64_t FIRST_BACKOFF_NS = INT64_C(1000000);
 static const int64_t LAST_BACKOFF_NS = INT64_C(50000000);
+static const int64_t FIRST_SILENCE_NS = INT64_C(1000000000);
+static const int64_t LAST_SILENCE_NS = INT64_C(8000000000);
 enum { TOPIC_ROOM = 256 }; /* of a message: address, topic */
 
 static void
@@ -96,7 +98,23 @@ send_frame(struct bbi_client *c, struct bbi_out *o, int64_t now)
         BBI_HOOK("store:part_sent");
     }
     o->state = BBI_OUT_ASKED;
+    c->asked_ns = now;
     return 0;
+}
+
+int64_t
+bbi_client_silence_ns(const struct bbi_client *c)
+{
+    return c->asked_ns + (c->silence_ns != 0 ? c->silence_ns : FIRST_SILENCE_NS);
+}
+
+/* Nothing said that an answer is lost, and none comes: a repeated frame costs little. */
+static void
+end_silence(struct bbi_client *c, int64_t now)
+{
+    c->silence_ns =
+        c->silence_ns == 0 ? 2 * FIRST_SILENCE_NS : bbi_min_i64(2 * c->silence_ns, LAST_SILENCE_NS);
+    bbi_client_again(c, now, true);
 }
 
 static void
@@ -141,6 +159,9 @@ void
 bbi_client_pump(struct bb_store *s, int64_t now)
 {
     struct bbi_client *c = s->client;
+    if (asked_count(c) != 0 && now >= bbi_client_silence_ns(c)) {
+        end_silence(c, now);
+    }
     uint32_t asked = asked_count(c);
     if (now < c->retry_ns) {
         return;

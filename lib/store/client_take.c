@@ -3,7 +3,7 @@
  * lib/store/client_take.c - answers come, are matched with their frames, and told in order.
  *
  * Whatever says that an answer will not come any more leads to the same thing: all that is open is asked again,
- * from the lowest number on.  After an overrun only one at first, for 16 answers together may be more than
+ * from the lowest number on; so does silence, after 1, 2, 4, 8 s, in case that nothing said it.  After an overrun only one at first, for 16 answers together may be more than
  * the master's ring holds; then one more with each answer.
  */
 #include "busbar/request.h"
@@ -64,6 +64,7 @@ take_whole(struct bbi_client *c, struct bbi_out *o)
         rc = BB_ECORRUPT;
     }
     c->backoff_ns = 0;
+    c->silence_ns = 0;
     c->may_ask += c->may_ask < BBI_FRAMES;
     bbi_client_settle(c, o, rc);
 }
@@ -113,23 +114,40 @@ take_end(struct bbi_client *c, const struct bb_reply_info *info, int64_t now)
     }
 }
 
+/*
+ * May an answer be among what was overwritten?  Other rings of the bus are no concern of ours, and our own is
+ * lapped whenever we send without looking.  A master of our own node is known by the ring of its answers.
+ */
+static bool
+has_lost(const struct bb_store *s, const struct bb_msg *m)
+{
+    const struct bbi_client *c = s->client;
+    if (m->status == NULL) {
+        return m->lost != 0 && m->node_id == c->master_node && m->ring == c->master_ring;
+    }
+    return m->status->kind == BB_STATUS_OVERRUN && m->node_id == c->master_node
+           && m->node_id != bb_endpoint_id(s->ep);
+}
+
 static void
 take_message(struct bb_store *s, const struct bb_msg *m, int64_t now)
 {
     struct bbi_client *c = s->client;
     struct bb_reply_info info;
-    bool was_lost = m->lost != 0 || (m->status != NULL && m->status->kind == BB_STATUS_OVERRUN);
-    if (bb_msg_reply(m, &info) == 0) {
-        struct bbi_out *o = find_asked(c, info.id);
-        if (info.is_end != 0) {
-            take_end(c, &info, now);
-        } else if (o != NULL) {
-            take_reply(s, o, m, &info, now);
-        }
-    }
-    if (was_lost) {
+    if (has_lost(s, m)) {
         c->may_ask = 1;
         bbi_client_again(c, now, true);
+    }
+    if (bb_msg_reply(m, &info) < 0) {
+        return;
+    }
+    struct bbi_out *o = find_asked(c, info.id);
+    if (info.is_end != 0) {
+        take_end(c, &info, now);
+    } else if (o != NULL) {
+        c->master_node = m->node_id;
+        c->master_ring = m->ring;
+        take_reply(s, o, m, &info, now);
     }
 }
 
