@@ -116,17 +116,18 @@ take_end(struct bbi_client *c, const struct bb_reply_info *info, int64_t now)
 
 /*
  * May an answer be among what was overwritten?  Other rings of the bus are no concern of ours, and our own is
- * lapped whenever we send without looking.  A master of our own node is known by the ring of its answers.
+ * lapped whenever we send without looking: a master of our own node is known by the ring of its answers.
  */
 static bool
 has_lost(const struct bb_store *s, const struct bb_msg *m)
 {
     const struct bbi_client *c = s->client;
-    if (m->status == NULL) {
-        return m->lost != 0 && m->node_id == c->master_node && m->ring == c->master_ring;
+    bool is_own = m->node_id == bb_endpoint_id(s->ep);
+    if (m->node_id != c->master_node) {
+        return false;
     }
-    return m->status->kind == BB_STATUS_OVERRUN && m->node_id == c->master_node
-           && m->node_id != bb_endpoint_id(s->ep);
+    return m->status == NULL ? is_own && m->lost != 0 && m->ring == c->master_ring
+                             : !is_own && m->status->kind == BB_STATUS_OVERRUN;
 }
 
 static void
@@ -134,20 +135,19 @@ take_message(struct bb_store *s, const struct bb_msg *m, int64_t now)
 {
     struct bbi_client *c = s->client;
     struct bb_reply_info info;
-    if (has_lost(s, m)) {
+    if (bb_msg_reply(m, &info) == 0) {
+        struct bbi_out *o = find_asked(c, info.id);
+        if (info.is_end != 0) {
+            take_end(c, &info, now);
+        } else if (o != NULL) {
+            c->master_node = m->node_id;
+            c->master_ring = m->ring;
+            take_reply(s, o, m, &info, now);
+        }
+    }
+    if (has_lost(s, m)) { /* before it, but what came with it counts */
         c->may_ask = 1;
         bbi_client_again(c, now, true);
-    }
-    if (bb_msg_reply(m, &info) < 0) {
-        return;
-    }
-    struct bbi_out *o = find_asked(c, info.id);
-    if (info.is_end != 0) {
-        take_end(c, &info, now);
-    } else if (o != NULL) {
-        c->master_node = m->node_id;
-        c->master_ring = m->ring;
-        take_reply(s, o, m, &info, now);
     }
 }
 
