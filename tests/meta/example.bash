@@ -11,5 +11,5 @@ compile_example()
         mkdir -p "$1/include/busbar"
         cp "$SOURCE"/lib/include/busbar/*.h "$SOURCE/shm/status.h" "$1/include/busbar/"
     fi
-    "${CC:-cc}" "${flags[@]}" -I "$1/include" -o "$1/$2" "$1/$2.c" "$lib" -pthread
+    "${CC:-cc}" "${flags[@]}" -I "$1/include" -o "$1/$2" "$1/$2.c" "$lib" -llmdb -pthread
 }
