@@ -25,6 +25,8 @@
 
 #define BBI_STORE_MAGIC UINT64_C(0x3165726f74736201) /* bytes 01 "bstore1" */
 
+enum { BBI_STORE_IS_MEMORY = 1, BBI_STORE_IS_RELAXED = 2 };
+
 /* Written by the master alone (whoever holds byte 0 of lock), but for watch_bell and readers' words. */
 struct bbi_store_ctl {
     struct bbi_ident ident; /* BBI_FILE_STORE */
@@ -51,9 +53,11 @@ struct bbi_store_ctl {
     bbi_u64 commands, commit_count, refused, repeated, expired;
     bbi_u64 due, lag_ns, watchers, log_bytes;
     bbi_u64 readers, oldest_pid, oldest_txn, oldest_since_ns, last_txn;
-    bbi_u64 last_error; /* a status, as int64_t */
-    bbi_u64 flags;      /* 1 memory, 2 relaxed */
-    bbi_u64 reserved[32];
+    bbi_u64 last_error;        /* a status, as int64_t */
+    bbi_u64 flags;             /* BBI_STORE_IS_... */
+    bbi_u64 compaction_status; /* of the last, as int64_t; BB_EAGAIN: one is under way, */
+    bbi_u64 compaction_bytes;  /* and so much of it is done */
+    bbi_u64 reserved[30];
 };
 
 struct bbi_store_dir {

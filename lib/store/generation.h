@@ -29,18 +29,19 @@ struct bbi_retired {
 
 /* Zeros at first; the master sets env, and before bbi_db_commit() has written *state into META of both. */
 struct bbi_house {
-    struct bbi_db_env *env;    /* of the generation that counts; exchanged by the step that switches */
-    struct bbi_state state;    /* as it was committed last */
+    struct bbi_db_env *env; /* of the generation that counts; exchanged by the step that switches */
+    struct bbi_state state; /* as it was committed last */
     struct bbi_mirror *mirror; /* the compaction under way, or NULL: pass it to bbi_apply() */
     struct bbi_retired retired[BBI_RETIRED_MAX];
     uint32_t retired_count;
-    int status;               /* of the last bbi_quota_look() */
-    int64_t looked_ns;        /* CLOCK_MONOTONIC of the last whole look, */
-    uint64_t looked_bytes;    /* and the file's bytes then */
-    int64_t tried_ns;         /* when a compaction was given up: not again at once */
-    uint64_t oldest_key;      /* generation and transaction of the oldest view, as one word */
-    int64_t oldest_since_ns;  /* when that was seen first */
-    struct bbi_fault why;     /* status, in words */
+    int status;            /* of the last bbi_quota_look(), */
+    struct bbi_fault why;  /* and in words */
+    int64_t looked_ns;     /* CLOCK_MONOTONIC of the last whole look, */
+    uint64_t looked_bytes; /* and all files' bytes then */
+    int64_t tried_ns;      /* when a compaction could not be: not again at once */
+    int64_t oldest_pid;    /* who has the oldest view, 0: nobody; */
+    uint64_t oldest_generation, oldest_txn; /* of what state, */
+    int64_t oldest_since_ns;                /* and when that was seen first */
 };
 
 /* master.c: the one in s->master. */

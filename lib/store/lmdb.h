@@ -116,6 +116,7 @@ struct bbi_db_usage {
     int64_t oldest_pid;  /* of the reader with the oldest view, 0: none is open */
     uint64_t oldest_txn; /* which state it sees */
 };
+uint64_t bbi_db_file_bytes(struct bbi_db_env *env); /* the same, without walking what is free */
 BB_MUST_USE int bbi_db_usage(struct bbi_db_env *env, struct bbi_db_usage *out);
 BB_MUST_USE int
 bbi_db_check_readers(struct bbi_db_env *env); /* frees slots of dead processes: how many */

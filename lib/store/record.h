@@ -67,6 +67,9 @@ void bbi_log_write(void *out, const struct bb_store_change *c);
 /* version is the entry's key.  c->node points into raw and ends in NUL there. */
 BB_MUST_USE int bbi_log_read(struct bb_store_change *c, uint64_t version, struct bbi_bytes raw);
 
+#define BBI_META_STATE "state"
+#define BBI_META_WATCH "watch" /* then a client's id */
+
 /* One, in each transaction of the master. */
 struct bbi_state {
     uint32_t format;   /* BBI_STORE_FORMAT */

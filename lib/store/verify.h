@@ -19,12 +19,8 @@ struct bb_store;
  */
 BB_MUST_USE int bbi_store_admit(struct bb_store *s, uint64_t *generation, struct bbi_fault *f);
 
-/* bbi_store_begin_empty - an empty generation becomes the one that counts; state: what it starts with. */
-BB_MUST_USE int bbi_store_begin_empty(const struct bbi_store_dir *dir,
-                                      uint64_t generation,
-                                      bool is_memory,
-                                      const struct bbi_state *state,
-                                      struct bbi_fault *f);
+/* bbi_store_begin_empty - an empty generation becomes the one that counts, as another store than it was. */
+BB_MUST_USE int bbi_store_begin_empty(struct bb_store *s, uint64_t generation, struct bbi_fault *f);
 
 /* bbi_verify_dir - gen_path holds data.mdb.  only_if_open: a store that its master closed is not walked. */
 BB_MUST_USE int
