@@ -765,6 +765,13 @@ sum_free(MDB_txn *txn, uint64_t oldest, uint64_t *free_pages, uint64_t *held_pag
     return 0;
 }
 
+uint64_t
+bbi_db_file_bytes(struct bbi_db_env *env)
+{
+    MDB_envinfo info;
+    return mdb_env_info(env->env, &info) == 0 ? (info.me_last_pgno + 1) * env->page_bytes : 0;
+}
+
 int
 bbi_db_usage(struct bbi_db_env *env, struct bbi_db_usage *out)
 {
