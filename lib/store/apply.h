@@ -21,8 +21,21 @@ struct bbi_apply {
     bool has_log;
     uint64_t node_id; /* who asked */
     const char *node;
-    struct bbi_made made; /* kept from one command to the next */
+    uint64_t master_id; /* who expires */
+    const char *master;
+    struct bbi_made made, old; /* kept from one command to the next */
 };
+
+void bbi_apply_fini(struct bbi_apply *a); /* frees what is kept */
+
+/* As bbi_db_put() and its kin, also in the copy of a compaction.  del: 0 also when it is not there. */
+BB_MUST_USE int bbi_apply_put(struct bbi_apply *a,
+                              enum bbi_db db,
+                              struct bbi_bytes key,
+                              struct bbi_bytes val,
+                              unsigned flags);
+BB_MUST_USE int bbi_apply_del(struct bbi_apply *a, enum bbi_db db, struct bbi_bytes key);
+BB_MUST_USE int bbi_apply_drop(struct bbi_apply *a, enum bbi_db db);
 
 /*
  * bbi_apply - result->code is the command's; result->value points into `made` or the map, valid until the next.
@@ -41,7 +54,14 @@ BB_MUST_USE int64_t bbi_expiry_due(struct bbi_db_txn *txn,
                                    int64_t now_ns,
                                    uint64_t max,
                                    int64_t *first_ns);
-/* Trims LOG to its bounds. */
+/* bbi_apply_expired - removes this record, which is due.  key: a copy of its key, as the record's lies in the map. */
+BB_MUST_USE int bbi_apply_expired(struct bbi_apply *a,
+                                  const struct bb_value *key,
+                                  const struct bbi_key *at,
+                                  const struct bbi_record *rec);
+/* bbi_log_restart - an empty LOG; the next change is its first, if there is a log. */
+BB_MUST_USE int bbi_log_restart(struct bbi_apply *a);
+/* Trims LOG to its bounds, in bounded steps. */
 BB_MUST_USE int bbi_log_trim(struct bbi_apply *a, uint64_t max_entries, uint64_t max_bytes);
 
 /*

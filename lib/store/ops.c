@@ -53,6 +53,19 @@ make_room(struct bbi_made *m, size_t bytes)
     return 0;
 }
 
+int
+bbi_made_copy(struct bbi_made *m, const struct bb_value *v)
+{
+    uint64_t head = bbi_head_read(v->p, v->bytes);
+    size_t bytes = bbi_head_bytes(head);
+    int rc = head == 0 ? BB_ECORRUPT : make_room(m, bbi_pad8(bytes));
+    if (rc == 0) {
+        bbi_put64(m->p + m->bytes - 8, 0);
+        memcpy(m->p, v->p, bytes);
+    }
+    return rc;
+}
+
 static void
 view_made(const struct bbi_made *m, struct bb_value *out)
 {

@@ -19,6 +19,8 @@ struct bbi_made {
     size_t bytes, cap;
 };
 void bbi_made_free(struct bbi_made *m);
+/* bbi_made_copy - the value, with its padding; v may lie in memory that is void soon. */
+BB_MUST_USE int bbi_made_copy(struct bbi_made *m, const struct bb_value *v);
 
 /*
  * bbi_op_apply - what `cmd` makes of `old` (NULL: there is none), for INCREMENT to POP.
