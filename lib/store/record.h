@@ -67,6 +67,19 @@ void bbi_log_write(void *out, const struct bb_store_change *c);
 /* version is the entry's key.  c->node points into raw and ends in NUL there. */
 BB_MUST_USE int bbi_log_read(struct bb_store_change *c, uint64_t version, struct bbi_bytes raw);
 
+enum { BBI_DONE_KEY_BYTES = 17 };
+struct bbi_done_head {
+    uint64_t number;  /* of the frame; behind it follows its answer, as on the wire */
+    uint64_t node_id; /* whose it was */
+};
+static_assert(sizeof(struct bbi_done_head) == 16, "store format 1");
+
+struct bbi_watch_record {
+    uint64_t node_id;
+    int64_t wall_ns; /* since when */
+};
+static_assert(sizeof(struct bbi_watch_record) == 16, "store format 1");
+
 #define BBI_META_STATE "state"
 #define BBI_META_WATCH "watch" /* then a client's id */
 
