@@ -218,7 +218,7 @@ walk_range(struct reading *r,
     const struct bbi_bytes end = {range->behind, range->behind_len};
     bool is_after =
         after->len != 0
-        && is_before(range->first, range->first_len, (struct bbi_bytes){after->bytes, after->len});
+        && !is_before(after->bytes, after->len, (struct bbi_bytes){range->first, range->first_len});
     int rc = bbi_db_cursor_open(&c, r->txn, BBI_DB_MAIN);
     if (rc < 0) {
         return rc;
