@@ -37,7 +37,7 @@ item_of(const struct bb_store_result *result, struct bb_store_item *out)
 static int
 ask(struct bb_store *s, const struct bb_value *keys, size_t count, struct bb_store_result *results)
 {
-    struct bb_store_cmd few[ASKED_AT_ONCE];
+    struct bb_store_cmd few[ASKED_AT_ONCE] = {0};
     struct bb_store_cmd *cmds = count <= ASKED_AT_ONCE ? few : malloc(count * sizeof(*cmds));
     if (cmds == NULL) {
         return BB_ENOMEM;
