@@ -308,14 +308,14 @@ bbi_store_dir_set_master(struct bbi_store_dir *dir, uint64_t id, const char *nod
     (void)snprintf(m.bus, sizeof(m.bus), "%s", bus);
     uint64_t turn = bbi_load_relaxed(&ctl->takeovers) | 1; /* odd already: the last one died here */
     bbi_store_relaxed(&ctl->takeovers, turn);
-    bbi_fence_release(); /* S2: who reads a word of ours sees the odd count */
+    bbi_fence_release(); /* S4: who reads a word of ours sees the odd count */
     BBI_HOOK("store:master_words");
     bbi_store_relaxed(&ctl->master_pid, (uint64_t)getpid());
     bbi_store_relaxed(&ctl->master_pidns, bbi_os_pidns());
     bbi_store_relaxed(&ctl->master_id, id);
     bbi_fill_racy(ctl->master_node, m.node, sizeof(m.node));
     bbi_fill_racy(ctl->bus, m.bus, sizeof(m.bus));
-    bbi_store_release(&ctl->takeovers, turn + 1); /* S2 */
+    bbi_store_release(&ctl->takeovers, turn + 1); /* S4 */
 }
 
 void
@@ -324,15 +324,15 @@ bbi_store_dir_master(const struct bbi_store_dir *dir, struct bbi_store_master *o
     const struct bbi_store_ctl *ctl = dir->ctl;
     memset(out, 0, sizeof(*out));
     for (int tries = 0; ctl != NULL && tries < MASTER_TRIES; tries++) {
-        uint64_t before = bbi_load_acquire(&ctl->takeovers); /* S2: its words come after */
+        uint64_t before = bbi_load_acquire(&ctl->takeovers); /* S4: its words come after */
         out->pid = (int64_t)bbi_load_relaxed(&ctl->master_pid);
         out->pidns = bbi_load_relaxed(&ctl->master_pidns);
         out->id = bbi_load_relaxed(&ctl->master_id);
         bbi_copy_racy(out->node, ctl->master_node, sizeof(out->node));
-        bbi_copy_racy(out->bus, ctl->bus, sizeof(out->bus)); /* S2: ends with a fence */
+        bbi_copy_racy(out->bus, ctl->bus, sizeof(out->bus)); /* S4: ends with a fence */
         out->node[sizeof(out->node) - 1] = '\0';
         out->bus[sizeof(out->bus) - 1] = '\0';
-        if (before % 2 == 0 && bbi_load_relaxed(&ctl->takeovers) == before) { /* S2 */
+        if (before % 2 == 0 && bbi_load_relaxed(&ctl->takeovers) == before) { /* S4 */
             break; /* else one is just beginning, or died while it did */
         }
     }

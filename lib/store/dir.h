@@ -44,7 +44,7 @@ struct bbi_store_ctl {
     bbi_u64 master_id; /* bb_endpoint_id() */
     bbi_u64 master_pid;
     bbi_u64 master_pidns;
-    bbi_u64 takeovers; /* two for each master; odd: it is just writing who it is.  S2 */
+    bbi_u64 takeovers; /* two for each master; odd: it is just writing who it is.  S4 */
     alignas(BBI_LINE_BYTES) char master_node
         [BBI_NAME_BYTES]; /* statistics from here on: each its own word, */
     char bus[256];        /* read whole only while takeovers does not move */

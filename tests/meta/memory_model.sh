@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Goal: every release names its acquire, and the other way round.  Method: a pair R<number> that the source
-# cites is described in docs/memory-model.md (a heading, list item or table row begins with it), and each
+# Goal: every release names its acquire, and the other way round.  Method: a pair R<number> (of the bus) or S<number>
+# (of stores) that the source cites is described in docs/memory-model.md (a heading, list item or table row begins with it), and each
 # pair described there is cited at two places of the source or more.
 . "$(dirname "$0")/meta.bash"
 
@@ -13,10 +13,10 @@ check()
         return
     fi
     # ID FILE:LINE, one for each line that cites the pair.
-    cited=$(cd "$SOURCE" && grep -rnoE --include='*.c' --include='*.h' '\bR[0-9]+\b' shm lib 2>/dev/null \
+    cited=$(cd "$SOURCE" && grep -rnoE --include='*.c' --include='*.h' '\b[RS][0-9]+\b' shm lib 2>/dev/null \
         | awk -F: '!seen[$0]++ { print $3, $1 ":" $2 }')
-    described=$(grep -noE '^[[:space:]]*[|#*-]*[[:space:]]*[`*]*R[0-9]+\b' "$SOURCE/$page" \
-        | sed -E 's/^([0-9]+):.*(R[0-9]+)$/\2 \1/')
+    described=$(grep -noE '^[[:space:]]*[|#*-]*[[:space:]]*[`*]*[RS][0-9]+\b' "$SOURCE/$page" \
+        | sed -E 's/^([0-9]+):.*([RS][0-9]+)$/\2 \1/')
 
     while read -r id place; do
         [ -n "$id" ] || continue
@@ -37,6 +37,7 @@ clean_tree()
 }
 seed_undescribed() { echo '/* R4: new */' >>shm/ring.c; echo 'shm/ring.c:5: pair R4'; }
 seed_one_side_only() { sed -i 's/, and R3//' shm/ring.c; echo 'memory-model.md:8: pair R3 is cited at 1'; }
+seed_of_a_store() { mkdir -p lib/store; echo '/* S1 */' >lib/store/dir.c; echo 'lib/store/dir.c:1: pair S1'; }
 seed_not_cited() { echo '| R9 | gone |' >>docs/memory-model.md; echo 'memory-model.md:9: pair R9 is cited at 0'; }
 seed_no_page() { rm docs/memory-model.md; echo 'is missing'; }
 

@@ -106,7 +106,10 @@ struct bb_store_opts {
 BB_MUST_USE BB_API int
 bb_store_open(struct bb_store **out, struct bb_endpoint *ep, const struct bb_store_opts *opts);
 
-/* bb_store_open_look - a clone for looking: attaches nothing to the bus; writes give BB_ENOTSUP. */
+/*
+ * bb_store_open_look - a clone for looking: attaches nothing to the bus; writes give BB_ENOTSUP.  It waits for the store
+ * only if timeout_ns is given, and reads also one that had no master since the box was started.
+ */
 BB_MUST_USE BB_API int
 bb_store_open_look(struct bb_store **out, struct bb_look *look, const struct bb_store_opts *opts);
 
@@ -245,8 +248,7 @@ struct bb_store_item {
  * place, and valid until the end.  Views do not nest (BB_EBUSY).
  *
  * A view keeps the pages that it sees from being used again: end it soon (100 ms); `busbar store info` names
- * who does not.  The function that ends it says BB_EOVERRUN if the view had to be given up: never with
- * stores in which it is at most a minute long.
+ * who does not.  With BY_REQUEST there are none (BB_ENOTSUP).
  * Without   each read is a view of its own, and what it gives is a copy, valid until the next call.
  */
 BB_MUST_USE BB_API int bb_store_view_begin(struct bb_store *s);
