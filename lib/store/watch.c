@@ -234,18 +234,6 @@ version_of(struct bbi_bytes key)
     return v;
 }
 
-static int
-read_state(struct bbi_db_txn *txn, struct bbi_state *out)
-{
-    struct bbi_bytes raw;
-    int rc = bbi_db_get(txn, BBI_DB_META, (struct bbi_bytes){"state", 5}, &raw);
-    if (rc < 0 || raw.bytes < sizeof(*out)) {
-        return rc < 0 ? rc : BB_ECORRUPT;
-    }
-    memcpy(out, raw.p, sizeof(*out));
-    return 0;
-}
-
 /* The entry v: 1 it was taken or passed over; 0 there is no room for it in this call. */
 static int
 take_entry(struct bb_watch *w, uint64_t v, struct bbi_bytes raw, size_t max)
@@ -306,7 +294,7 @@ look(struct bb_watch *w, size_t max)
     if (rc < 0) {
         return rc;
     }
-    rc = read_state(txn, &state);
+    rc = bbi_read_state(txn, &state);
     if (rc == 0 && state.version < w->after) { /* the store was begun anew, or restored */
         rc = add_gap(w, state.version);
     }
