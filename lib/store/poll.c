@@ -98,7 +98,6 @@ bbi_role_step(struct bb_store *s)
         bbi_store_dir_unlock(&s->dir);
         return rc;
     }
-    BBI_HOOK("store:takeover_started");
     /* Whoever waits for a master sleeps on this word; it changed with the first commit, or changes now. */
     (void)bbi_fetch_add_seq_cst(&s->dir.ctl->commits, 1);
     (void)bbi_os_futex_wake(&s->dir.ctl->commits, INT32_MAX);
