@@ -341,7 +341,8 @@ has_news(const struct bb_watch *w)
 static void
 renew(struct bb_store *s)
 {
-    if (bbi_load_relaxed(&s->dir.ctl->has_log) == 0 && bbi_client_is_idle(s)) {
+    bool is_kept = bbi_load_relaxed(&s->dir.ctl->has_log) != 0;
+    if (!is_kept && bbi_client_is_idle(s) && bbi_store_dir_is_served(&s->dir) == 1) {
         (void)!bbi_client_send(s, BBI_FRAME_WATCH, NULL, 0, 0);
     }
 }
@@ -366,7 +367,6 @@ wait(struct bb_watch *w, int64_t until_ns)
         return rc < 0 ? rc : 1;
     }
     rc = bbi_client_step(s, until);
-    renew(s);
     bool was_cut_short = rc == 0 && bbi_os_mono_ns() < until && bbi_client_is_idle(s);
     return rc < 0 ? rc : !was_cut_short || has_news(w);
 }
@@ -390,6 +390,7 @@ bb_watch_next(struct bb_watch *w, struct bb_store_change *out, size_t max, int64
     w->found_count = 0;
     w->copy_bytes = 0;
     while (rc >= 0 && w->found_count == 0) {
+        renew(s);
         rc = look(w, max);
         if (rc == 0 && w->found_count == 0) {
             rc = wait(w, until);

@@ -457,6 +457,17 @@ claimer(struct bbt_side *side, const void *arg)
     bb_store_close(s);
 }
 
+static struct bbt_child *
+master_of(struct bbt_child *servers, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (!servers[i].is_gone && bbi_load_acquire(&servers[i].side->at) == IS_MASTER) {
+            return &servers[i];
+        }
+    }
+    return NULL;
+}
+
 Test(store_takeover, each_key_has_one_winner_whoever_is_master)
 {
     enum { CLAIMERS = 3, SERVERS = 4, KEYS = 3000 };
@@ -482,13 +493,10 @@ Test(store_takeover, each_key_has_one_winner_whoever_is_master)
         uint64_t at = kill * KEYS / SERVERS;
         BBT_UNTIL(n_of(&claimers[0], N_ACKED) >= at, PATIENCE_MS, "%llu of %d keys",
                   (unsigned long long)n_of(&claimers[0], N_ACKED), KEYS);
-        for (int i = 0; i < SERVERS; i++) {
-            if (!servers[i].is_gone && bbi_load_acquire(&servers[i].side->at) == IS_MASTER) {
-                bbt_signal(&servers[i], SIGKILL);
-                bbt_wait_kill(&servers[i], PATIENCE_MS);
-                break;
-            }
-        }
+        struct bbt_child *master = NULL;
+        BBT_UNTIL((master = master_of(servers, SERVERS)) != NULL, PATIENCE_MS, "nobody is master");
+        bbt_signal(master, SIGKILL);
+        bbt_wait_kill(master, PATIENCE_MS);
     }
     uint64_t won = 0;
     for (int i = 0; i < CLAIMERS; i++) {

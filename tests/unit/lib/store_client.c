@@ -280,7 +280,7 @@ Test(store_client, a_new_master_gets_what_the_dead_one_did_not_answer)
     const uint64_t numbers[] = {2, 3, 5};
     for (size_t i = 0; i < 3; i++) {
         cr_assert_eq(b.seen[i].head.number, numbers[i]);
-        cr_assert_eq(b.seen[i].head.answered, i < 2 ? 1U : 1U, "2 and 3 are open");
+        cr_assert_eq(b.seen[i].head.answered, 1U, "2 is open");
         fake_answer(&b, &b.seen[i]);
     }
     poll_until(&s, &b, 0, 5);
