@@ -325,9 +325,10 @@ bbi_client_run(struct bb_store *s,
         return rc;
     }
     free(c->kept);
-    c->kept = (unsigned char *)(uintptr_t)outcome.answer.p;
+    c->kept = outcome.answer;
     c->last_version = outcome.code == 0 ? outcome.version : c->last_version;
-    return outcome.code < 0 ? outcome.code : bbi_client_results(outcome.answer, count, results);
+    const struct bbi_bytes answer = {outcome.answer, outcome.answer_bytes};
+    return outcome.code < 0 ? outcome.code : bbi_client_results(answer, count, results);
 }
 
 int

@@ -36,9 +36,10 @@ enum bbi_out_state { BBI_OUT_FREE, BBI_OUT_WAITS, BBI_OUT_ASKED, BBI_OUT_SETTLED
 /* Where a call that waits finds what became of its frame. */
 struct bbi_outcome {
     bool is_settled;
-    int code;         /* 0: there is an answer */
-    uint64_t version; /* of the store */
-    struct bbi_bytes answer;
+    int code;              /* 0: there is an answer */
+    uint64_t version;      /* of the store */
+    unsigned char *answer; /* to be freed */
+    size_t answer_bytes;
 };
 
 struct bbi_out {

@@ -230,7 +230,8 @@ tell_one(struct bb_store *s, struct bbi_out *o)
         *o->outcome = (struct bbi_outcome){.is_settled = true,
                                            .code = o->code,
                                            .version = head.version,
-                                           .answer = {o->answer, o->answer_bytes}};
+                                           .answer = o->answer,
+                                           .answer_bytes = o->answer_bytes};
         o->answer = NULL; /* the caller's from now on */
         return;
     }

@@ -176,19 +176,39 @@ is_wanted(const struct bb_watch *w, const struct bb_store_change *c)
     return w->prefix == NULL || bbi_key_has_prefix(&c->key, &prefix);
 }
 
-static int
-grow(void **p, size_t *cap, size_t need, size_t each)
+static size_t
+more_than(size_t cap, size_t need)
 {
-    if (need <= *cap) {
-        return 0;
+    return need < 2 * cap ? 2 * cap : need;
+}
+
+static int
+reserve_copy(struct bb_watch *w, size_t need)
+{
+    if (need > w->copy_cap) {
+        size_t cap = more_than(w->copy_cap, need);
+        unsigned char *p = realloc(w->copy, cap);
+        if (p == NULL) {
+            return BB_ENOMEM;
+        }
+        w->copy = p;
+        w->copy_cap = cap;
     }
-    size_t more = need < 2 * *cap ? 2 * *cap : need;
-    void *q = realloc(*p, more * each);
-    if (q == NULL) {
-        return BB_ENOMEM;
+    return 0;
+}
+
+static int
+reserve_found(struct bb_watch *w, size_t need)
+{
+    if (need > w->found_cap) {
+        size_t cap = more_than(w->found_cap, need);
+        struct found *p = realloc(w->found, cap * sizeof(*p));
+        if (p == NULL) {
+            return BB_ENOMEM;
+        }
+        w->found = p;
+        w->found_cap = cap;
     }
-    *p = q;
-    *cap = more;
     return 0;
 }
 
@@ -196,13 +216,8 @@ static int
 add_found(struct bb_watch *w, uint64_t version, struct bbi_bytes raw)
 {
     size_t padded = bbi_align_up(raw.bytes, 16);
-    void *copy = w->copy, *found = w->found;
-    int rc = grow(&copy, &w->copy_cap, w->copy_bytes + padded, 1);
-    w->copy = copy;
-    if (rc == 0) {
-        rc = grow(&found, &w->found_cap, w->found_count + 1, sizeof(struct found));
-        w->found = found;
-    }
+    int rc = reserve_copy(w, w->copy_bytes + padded);
+    rc = rc < 0 ? rc : reserve_found(w, w->found_count + 1);
     if (rc < 0) {
         return rc;
     }

@@ -23,9 +23,12 @@ struct bb_store_table;
 
 enum bb_store_expire { BB_STORE_CREATE_EXPIRE = 0, BB_STORE_WRITE_EXPIRE = 1 };
 
-/* A change that somebody made, this handle too; called from bb_store_table_poll().  kind GAP: some are missing. */
+/*
+ * A change that somebody made, this handle too; called from bb_store_table_poll().  Its key is the element's own.
+ * kind GAP: some are missing.
+ */
 typedef void (*bb_store_table_cb)(struct bb_store_table *t,
-                                  const struct bb_store_change *change, /* key: the element's */
+                                  const struct bb_store_change *change,
                                   void *user);
 
 struct bb_store_table_opts {
