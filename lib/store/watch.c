@@ -162,8 +162,14 @@ bb_watch_close(struct bb_watch *w)
 void
 bbi_watches_close(struct bb_store *s)
 {
+    bool had_one = s->watches != NULL;
     while (s->watches != NULL) {
-        bb_watch_close(s->watches);
+        struct bb_watch *w = s->watches;
+        s->watches = w->next;
+        free_watch(w);
+    }
+    if (had_one) {
+        end_watching(s);
     }
 }
 
