@@ -194,6 +194,9 @@ deadline_of(const struct bbi_apply *a, const struct bb_store_cmd *cmd, int64_t o
 {
     int64_t deadline_ns;
     bool is_put = cmd->op <= BB_STORE_PUT_IF;
+    if (cmd->expire_ns == BBI_EXPIRE_KEEP) {
+        return old_ns;
+    }
     if (cmd->expire_ns <= 0) {
         return cmd->expire_ns == BB_STORE_NEVER || is_put ? 0 : old_ns;
     }
@@ -230,7 +233,8 @@ put(struct bbi_apply *a,
         return 0;
     }
     int rc = f->is_there && a->has_log ? copy_old(a, f) : 0;
-    return rc < 0 ? rc : put_record(a, cmd, f, &cmd->value, deadline_of(a, cmd, 0), result);
+    int64_t deadline_ns = deadline_of(a, cmd, f->is_there ? f->rec.expires_ns : 0);
+    return rc < 0 ? rc : put_record(a, cmd, f, &cmd->value, deadline_ns, result);
 }
 
 /* The same value, another deadline. */

@@ -45,7 +45,8 @@ fits(const struct bb_value *v, bool is_needed, bool may_be)
 bool
 bbi_cmd_is_whole(const struct bb_store_cmd *cmd)
 {
-    if (cmd->reserved != 0 || cmd->expire_ns < BB_STORE_NEVER) {
+    bool is_span = cmd->expire_ns >= BB_STORE_NEVER || cmd->expire_ns == BBI_EXPIRE_KEEP;
+    if (cmd->reserved != 0 || !is_span) {
         return false;
     }
     if (cmd->op >= BBI_READ_ITEM && cmd->op <= BBI_READ_COUNT) {

@@ -15,6 +15,8 @@
 #include "lib/store/ops.h"
 
 #define BBI_FRAME_MAGIC UINT32_C(0x31667362) /* bytes "bsf1" */
+/* The expiry of a put: as it was, for what tables replace. */
+#define BBI_EXPIRE_KEEP INT64_MIN
 enum { BBI_FRAMES = 16, BBI_FRAME_BYTES_MAX = 64 << 20 };
 
 enum bbi_frame_kind {

@@ -254,7 +254,7 @@ replace(struct bb_store_table *t, const struct bb_value *k, const struct bb_valu
         return 0;
     }
     const struct bb_store_cmd cmd = {.op = BB_STORE_PUT_IF,
-                                     .expire_ns = item.expires_ns,
+                                     .expire_ns = BBI_EXPIRE_KEEP,
                                      .if_version = item.version,
                                      .key = *k,
                                      .value = *value};

@@ -53,12 +53,13 @@ struct side {
     pthread_t thread;
 };
 
-static int64_t test_boot_ns, test_wall_ns;
+static int64_t test_boot_ns, test_wall_ns, test_tick_ns;
 
 static int64_t
 boot_ns(void *user)
 {
     (void)user;
+    test_boot_ns += test_tick_ns;
     return test_boot_ns != 0 ? test_boot_ns : bbi_os_mono_ns();
 }
 
@@ -464,6 +465,35 @@ Test(store_table, create_expiry_stays_and_write_expiry_moves)
     bb_store_table_close(created);
     bb_store_table_close(written);
     bb_store_table_close(seen);
+    side_close(&m);
+}
+
+/* When the element is due, on the test's clock. */
+static int64_t
+due_ns(struct side *x)
+{
+    struct bb_store_item item[2];
+    cr_assert_eq(bb_store_scan(x->s, NULL, NULL, item, 2), 1);
+    return test_boot_ns + item[0].expires_ns;
+}
+
+Test(store_table, replacing_moves_no_deadline_however_often)
+{
+    struct side m;
+    struct small k, v;
+    test_boot_ns = 100 * S_NS;
+    test_wall_ns = 1000 * S_NS;
+    side_open(&m, "m", BB_STORE_MASTER, 0);
+    struct bb_store_table *t = table(&m, (struct bb_store_table_opts){.expire_ns = 100 * S_NS});
+    cr_assert_eq(bb_store_table_add(t, text(&k, "a"), text(&v, "0")), 0);
+    int64_t due = due_ns(&m);
+    test_tick_ns = MS_NS;
+    for (int i = 0; i < 20; i++) {
+        cr_assert_eq(bb_store_table_add(t, text(&k, "a"), text(&v, i % 2 != 0 ? "0" : "1")), 0);
+    }
+    test_tick_ns = 0;
+    cr_assert_eq(due_ns(&m), due);
+    bb_store_table_close(t);
     side_close(&m);
 }
 
