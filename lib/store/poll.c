@@ -132,8 +132,21 @@ poll_master(struct bb_store *s, int64_t until_ns)
         until_ns = bbi_min_i64(until_ns, bbi_os_mono_ns() + OWN_TURN_NS);
     }
     int n = bbi_master_poll(s, left_ns(until_ns));
-    int told = n >= 0 && has_own ? bbi_client_poll(s, 0) : 0;
+    int told = n >= 0 && s->client != NULL ? bbi_client_poll(s, 0) : 0;
     return n < 0 ? n : told < 0 ? told : n + told;
+}
+
+/* Also with nothing open: notes and housekeeping would keep the descriptor readable.  BB_EAGAIN: a signal. */
+static int
+poll_client(struct bb_store *s, int64_t until_ns)
+{
+    bool is_idle = bbi_client_is_idle(s);
+    s->client->told = 0;
+    int n = bbi_client_step(s, until_ns);
+    if (n < 0 || s->client->told > 0) {
+        return n < 0 ? n : (int)s->client->told;
+    }
+    return is_idle && n == 0 && bbi_os_mono_ns() < until_ns ? BB_EAGAIN : 0;
 }
 
 static int
@@ -147,8 +160,8 @@ poll_once(struct bb_store *s, int64_t until_ns)
         return poll_master(s, until_ns);
     }
     until_ns = bbi_min_i64(until_ns, bbi_role_next_ns(s));
-    if (!bbi_client_is_idle(s)) {
-        return bbi_client_poll(s, left_ns(until_ns));
+    if (s->client != NULL) {
+        return poll_client(s, until_ns);
     }
     int64_t left = left_ns(until_ns);
     int rc = left != 0 ? bbi_os_sleep_ns(left < 0 ? NS_PER_S : left) : 0;
