@@ -12,16 +12,7 @@
 #include "lib/store/verify.h"
 #include "shm/hook.h"
 #include "shm/os.h"
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static bool
-is_memory(const struct bb_store *s)
-{
-    return (bbi_load_relaxed(&s->dir.ctl->flags) & BBI_STORE_IS_MEMORY) != 0;
-}
 
 static int
 put_state(struct bbi_db_env *env, const struct bbi_state *state)
@@ -46,21 +37,20 @@ bbi_store_begin_empty(struct bb_store *s, uint64_t generation, struct bbi_fault 
 {
     struct bbi_state state = {.format = BBI_STORE_FORMAT, .is_clean = 1, .generation = generation};
     struct bbi_db_env *env = NULL;
-    struct stat st;
     char path[320];
     bbi_os_random(state.store_id, sizeof(state.store_id));
     bbi_store_dir_gen_path(&s->dir, generation, true, path);
-    int rc = fstat(s->dir.fd, &st) < 0 ? -errno : bbi_store_dir_make_gen(&s->dir, generation, true);
+    int rc = bbi_store_dir_make_gen(&s->dir, generation, true);
     if (rc < 0) {
         return bbi_fault_set(f, rc, path, "%s cannot be made: %s", path, bb_strerror(rc));
     }
-    rc = bbi_db_open(&env, path, s->quota_bytes, BBI_DB_MAKE | (is_memory(s) ? BBI_DB_NOSYNC : 0),
-                     st.st_mode & 0666, f);
+    rc = bbi_db_open(&env, path, s->quota_bytes,
+                     BBI_DB_MAKE | (s->dir.is_memory ? BBI_DB_NOSYNC : 0), s->dir.file_mode, f);
     if (rc < 0) {
         return rc;
     }
     rc = put_state(env, &state);
-    rc = rc == 0 && !is_memory(s) ? bbi_db_sync(env) : rc;
+    rc = rc == 0 && !s->dir.is_memory ? bbi_db_sync(env) : rc;
     bbi_db_close(env);
     BBI_HOOK("store:empty_made");
     rc = rc == 0 ? bbi_store_dir_switch(&s->dir, generation) : rc;
@@ -104,7 +94,7 @@ look_at_it(struct bb_store *s, uint64_t generation, struct bb_store_verdict *ver
 {
     char path[320];
     bool must = (s->flags & BB_STORE_VERIFY) != 0;
-    if (!must && (is_memory(s) || bbi_load_relaxed(&s->dir.ctl->takeovers) != 0)) {
+    if (!must && (s->dir.is_memory || bbi_load_relaxed(&s->dir.ctl->takeovers) != 0)) {
         return 0;
     }
     bbi_store_dir_gen_path(&s->dir, generation, false, path);

@@ -86,20 +86,19 @@ static int
 fill(struct bb_store *s, const struct bbi_store_dir *to)
 {
     struct bbi_db_txn *view = NULL;
-    struct stat st;
     char path[320];
     bbi_store_dir_gen_path(to, 1, true, path);
-    int rc = fstat(to->fd, &st) < 0 ? -errno : bbi_store_dir_make_gen(to, 1, true);
+    int rc = bbi_store_dir_make_gen(to, 1, true);
     if (rc < 0) {
         return rc;
     }
     rc = bbi_read_enter(s, &view);
     if (rc == 0) {
-        rc = write_copy(s->reader.env, path, st.st_mode & 0666);
+        rc = write_copy(s->reader.env, path, to->file_mode);
         bbi_read_leave(s);
     }
     BBI_HOOK("store:copy_written");
-    rc = rc == 0 ? make_it_its_own(path, st.st_mode & 0666) : rc;
+    rc = rc == 0 ? make_it_its_own(path, to->file_mode) : rc;
     return rc == 0 ? bbi_store_dir_switch(to, 1) : rc;
 }
 

@@ -21,7 +21,6 @@
 #include "shm/os.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     NEST_MAX = 4,          /* a transaction, one for a frame that is all or none, and spare */
@@ -152,33 +151,21 @@ bbi_mirror_bytes(const struct bbi_mirror *m)
 
 /* ---- the environment ---- */
 
-static bool
-is_memory(const struct bb_store *s)
-{
-    return (bbi_load_relaxed(&s->dir.ctl->flags) & BBI_STORE_IS_MEMORY) != 0;
-}
-
-/* Files of a generation are for whom its directory is for. */
-static mode_t
-file_mode(const struct bb_store *s)
-{
-    struct stat st;
-    return fstat(s->dir.fd, &st) == 0 ? st.st_mode & 0666 : 0600;
-}
-
 static int
 open_env(struct bb_store *s, uint64_t generation, unsigned flags, struct bbi_db_env **out)
 {
     char path[320];
     bbi_store_dir_gen_path(&s->dir, generation, true, path);
-    return bbi_db_open(out, path, bbi_quota_map_bytes(s->quota_bytes), flags, file_mode(s),
+    return bbi_db_open(out, path, bbi_quota_map_bytes(s->quota_bytes), flags, s->dir.file_mode,
                        &bbi_master_house(s)->why);
 }
 
 static unsigned
 own_flags(const struct bb_store *s)
 {
-    return is_memory(s) ? BBI_DB_NOSYNC : (s->flags & BB_STORE_RELAXED) != 0 ? BBI_DB_RELAXED : 0;
+    return s->dir.is_memory                     ? BBI_DB_NOSYNC
+           : (s->flags & BB_STORE_RELAXED) != 0 ? BBI_DB_RELAXED
+                                                : 0;
 }
 
 /* ---- steps ---- */
@@ -204,7 +191,6 @@ bbi_compaction_start(struct bb_store *s)
     bbi_store_dir_tidy(&s->dir, house->state.generation);
     rc = bbi_store_dir_make_gen(&s->dir, m->generation, true);
     if (rc == 0) {
-        BBI_HOOK("store:gen_made");
         rc = open_env(s, m->generation, BBI_DB_MAKE | BBI_DB_NOSYNC, &m->env);
     }
     if (rc < 0) {
@@ -391,8 +377,8 @@ switch_over(struct bb_store *s)
     struct bbi_house *house = bbi_master_house(s);
     struct bbi_mirror *m = house->mirror;
     uint64_t before = house->state.generation;
-    int rc = is_memory(s) ? 0 : bbi_db_sync(m->env);
-    BBI_HOOK("store:gen_synced");
+    int rc = s->dir.is_memory ? 0 : bbi_db_sync(m->env);
+    BBI_HOOK("store:copied_synced");
     bbi_db_close(m->env);
     m->env = NULL;
     if (rc == 0) {
@@ -435,7 +421,7 @@ bbi_compaction_step(struct bb_store *s, int64_t until_ns)
     if (rc == 0) {
         BBI_HOOK("store:gen_copied");
         rc = switch_over(s);
-    } else if (rc > 0 && m->unsynced_bytes >= SYNC_BYTES && !is_memory(s)) {
+    } else if (rc > 0 && m->unsynced_bytes >= SYNC_BYTES && !s->dir.is_memory) {
         m->unsynced_bytes = 0;
         int synced = bbi_db_sync(m->env);
         rc = synced < 0 ? synced : rc;
