@@ -40,6 +40,7 @@ bbi_store_begin_empty(struct bb_store *s, uint64_t generation, struct bbi_fault 
     char path[320];
     bbi_os_random(state.store_id, sizeof(state.store_id));
     bbi_store_dir_gen_path(&s->dir, generation, true, path);
+    bbi_store_dir_tidy(&s->dir, generation - 1); /* what one that was not finished left */
     int rc = bbi_store_dir_make_gen(&s->dir, generation, true);
     if (rc < 0) {
         return bbi_fault_set(f, rc, path, "%s cannot be made: %s", path, bb_strerror(rc));

@@ -102,23 +102,6 @@ fill(struct bb_store *s, const struct bbi_store_dir *to)
     return rc == 0 ? bbi_store_dir_switch(to, 1) : rc;
 }
 
-static int
-sync_parent(const char *path)
-{
-    char parent[256];
-    (void)snprintf(parent, sizeof(parent), "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (slash != NULL) {
-        slash[slash == parent ? 1 : 0] = '\0';
-    }
-    int fd = open(slash != NULL ? parent : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = fd < 0 || fsync(fd) < 0 ? -errno : 0;
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return rc;
-}
-
 static void
 remove_copy(struct bbi_store_dir *to, const char *path)
 {
@@ -159,7 +142,7 @@ bb_store_copy(struct bb_store *s, const char *path)
     if (rc < 0) {
         remove_copy(&to, new_path);
     }
-    rc = rc == 0 ? sync_parent(path) : rc;
+    rc = rc == 0 ? bbi_store_dir_sync_above(path) : rc;
     bbi_store_dir_close(&to);
     return rc;
 }

@@ -133,18 +133,42 @@ say_errno(struct bbi_fault *f, int rc, const char *what, const char *path)
                                            : "");
 }
 
+static void
+path_above(const char *path, char out[BBI_PATH_BYTES])
+{
+    (void)snprintf(out, BBI_PATH_BYTES, "%s", path);
+    char *slash = strrchr(out, '/');
+    if (slash == NULL) {
+        (void)snprintf(out, BBI_PATH_BYTES, ".");
+    } else {
+        slash[slash == out ? 1 : 0] = '\0';
+    }
+}
+
+int
+bbi_store_dir_sync_above(const char *path)
+{
+    char parent[BBI_PATH_BYTES];
+    path_above(path, parent);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == EACCES
+                   ? 0
+                   : -errno; /* not ours to read: its owner synced it, or the kernel will */
+    }
+    int rc = fsync(fd) == 0 ? 0 : -errno;
+    (void)close(fd);
+    return rc;
+}
+
 /* Makes path, shared as the directory above it is.  It may be there already. */
 static int
 make_like_parent(const char *path, struct bbi_fault *f)
 {
     char parent[BBI_PATH_BYTES];
     struct stat st;
-    (void)snprintf(parent, sizeof(parent), "%s", path);
-    char *slash = strrchr(parent, '/');
-    if (slash != NULL) {
-        slash[slash == parent ? 1 : 0] = '\0';
-    }
-    if (stat(slash != NULL ? parent : ".", &st) != 0) {
+    path_above(path, parent);
+    if (stat(parent, &st) != 0) {
         return say_errno(f, -errno, "look at the directory above", path);
     }
     if (mkdir(path, 0700) != 0) {
@@ -155,7 +179,8 @@ make_like_parent(const char *path, struct bbi_fault *f)
         (void)rmdir(path);
         return say_errno(f, rc, "share with the group of the directory above", path);
     }
-    return 0;
+    int rc = bbi_store_dir_sync_above(path);
+    return rc < 0 ? say_errno(f, rc, "sync the directory above", path) : 0;
 }
 
 static int

@@ -128,6 +128,8 @@ void bbi_store_dir_gen_path(const struct bbi_store_dir *dir,
                             char out[320]);
 BB_MUST_USE int
 bbi_store_dir_make_gen(const struct bbi_store_dir *dir, uint64_t generation, bool is_new);
+/* bbi_store_dir_sync_above - the name of path itself is there after a power cut. */
+BB_MUST_USE int bbi_store_dir_sync_above(const char *path);
 /* From .new to the one that counts: rename, current, directory synced.  Not the ctl's word. */
 BB_MUST_USE int bbi_store_dir_switch(const struct bbi_store_dir *dir, uint64_t generation);
 /* Removes all but the one that counts: for a master that just took the lock, and after a switch. */

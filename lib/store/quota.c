@@ -20,6 +20,7 @@
 enum {
     RESERVE_PART = 20,       /* 5 % */
     RESERVE_MIN = 256 << 10, /* a delete copies some pages before it frees any */
+    WORTH_PART = 16,         /* of the quota: less is not worth a swap */
     GROWN_PART = 100,        /* looked at again when the file grew by a hundredth of the quota */
     ROUND_BYTES = 64 << 10,
 };
@@ -162,7 +163,8 @@ static void
 shrink(struct bb_store *s, const struct bbi_db_usage *u, int64_t now_ns)
 {
     struct bbi_house *house = bbi_master_house(s);
-    bool is_worth_it = u->free_bytes + u->held_bytes >= u->file_bytes / 4;
+    uint64_t spare = u->free_bytes + u->held_bytes;
+    bool is_worth_it = spare >= u->file_bytes / 4 && spare >= s->quota_bytes / WORTH_PART;
     if (house->mirror == NULL && is_worth_it && all_bytes(house) > s->quota_bytes / 2
         && (house->tried_ns == 0 || now_ns - house->tried_ns >= TRY_AGAIN_NS)
         && bbi_compaction_start(s) < 0) {

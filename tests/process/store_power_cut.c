@@ -20,8 +20,8 @@
 #include "tests/support/process.h"
 #include <criterion/criterion.h>
 #include <ftw.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -571,13 +571,16 @@ by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Each recording is good for so many images. */
+enum { PER_SEED = 50 };
+
 /* Images at moments of one recording: how many are bad; the first is told when `is_told`. */
 static uint32_t
 look_at_images(
     const struct scene *scene, uint64_t seed, unsigned without, uint32_t images, bool is_told)
 {
     uint64_t random = seed ^ (uint64_t)without << 32;
-    uint64_t *at = cr_malloc(images * sizeof(*at));
+    uint64_t at[PER_SEED];
     struct replay *r = replay_new(without);
     uint32_t bad = 0;
     for (uint32_t i = 0; i < images; i++) {
@@ -594,7 +597,6 @@ look_at_images(
         }
     }
     replay_free(r);
-    cr_free(at);
     return bad;
 }
 
@@ -621,9 +623,6 @@ make_room(void)
     said = mmap(NULL, SAID_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(said, MAP_FAILED);
 }
-
-/* Each recording is good for so many images. */
-enum { PER_SEED = 50 };
 
 static void
 cut(const struct scene *scene)

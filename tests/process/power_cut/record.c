@@ -185,7 +185,7 @@ dir_of(int dir_fd, const char *path, const char **base)
     }
     memcpy(parent, slash == NULL ? "." : path, slash == NULL ? 1 : n);
     parent[slash == NULL ? 1 : n] = '\0';
-    return find_path(slash == NULL ? dir_fd : dir_fd, n == 0 && slash != NULL ? "/" : parent, 0);
+    return find_path(dir_fd, n == 0 && slash != NULL ? "/" : parent, 0);
 }
 
 /* A number given to a new file may have been another's before: the newest is found first. */
@@ -249,6 +249,8 @@ end(long rc)
 }
 
 /* ---- making files ---- */
+
+#pragma GCC visibility push(default) /* LMDB's library finds them, too */
 
 static int
 open_it(int dir_fd, const char *path, int flags, mode_t mode)
@@ -590,3 +592,5 @@ fsync(int fd)
 {
     return sync_it(SYS_fsync, fd);
 }
+
+#pragma GCC visibility pop
