@@ -359,8 +359,11 @@ retire(struct bb_store *s, struct bbi_db_env *env, uint64_t generation)
             env); /* its bytes are not counted any more; bbi_compaction_start() sees that it is rare */
         return;
     }
-    house->retired[house->retired_count++] = (struct bbi_retired){
-        .env = env, .generation = generation, .file_bytes = bbi_db_file_bytes(env)};
+    house->retired[house->retired_count++] =
+        (struct bbi_retired){.env = env,
+                             .generation = generation,
+                             .file_bytes = bbi_db_file_bytes(env),
+                             .since_ns = bbi_os_mono_ns()};
 }
 
 static bool

@@ -25,6 +25,7 @@ struct bbi_retired {
     struct bbi_db_env *env;
     uint64_t generation;
     uint64_t file_bytes;
+    int64_t since_ns; /* CLOCK_MONOTONIC of the switch */
 };
 
 /* Zeros at first; the master sets env, and before bbi_db_commit() has written *state into META of both. */
@@ -34,12 +35,12 @@ struct bbi_house {
     struct bbi_mirror *mirror; /* the compaction under way, or NULL: pass it to bbi_apply() */
     struct bbi_retired retired[BBI_RETIRED_MAX];
     uint32_t retired_count;
-    int status;            /* of the last bbi_quota_look(), */
-    struct bbi_fault why;  /* and in words */
-    int64_t looked_ns;     /* CLOCK_MONOTONIC of the last whole look, */
-    uint64_t looked_bytes; /* and all files' bytes then */
-    int64_t tried_ns;      /* when a compaction could not be: not again at once */
-    int64_t oldest_pid;    /* who has the oldest view, 0: nobody; */
+    int status;                             /* of the last bbi_quota_look(), */
+    struct bbi_fault why;                   /* and in words */
+    int64_t looked_ns;                      /* CLOCK_MONOTONIC of the last whole look, */
+    uint64_t looked_bytes;                  /* and all files' bytes then */
+    int64_t tried_ns;                       /* when a compaction could not be: not again at once */
+    int64_t oldest_pid;                     /* who has the oldest view, 0: nobody; */
     uint64_t oldest_generation, oldest_txn; /* of what state, */
     int64_t oldest_since_ns;                /* and when that was seen first */
 };

@@ -30,8 +30,9 @@
 
 enum {
     TABLES_MAX = 8,
-    FREE_DBI = 0,           /* LMDB's own: transaction -> pages that it freed */
-    FREE_LOOKED_AT = 20000, /* entries of it; the rest is taken to be like them */
+    LOCK_BYTES = BBI_DB_READERS * 64 + 4096, /* a line each, and what is before them */
+    FREE_DBI = 0,                            /* LMDB's own: transaction -> pages that it freed */
+    FREE_LOOKED_AT = 20000,                  /* entries of it; the rest is taken to be like them */
 };
 
 struct bbi_db_env {
@@ -280,6 +281,24 @@ open_lmdb(MDB_env **out, const char *dir, uint64_t map_bytes, unsigned flags, mo
     return 0;
 }
 
+/*
+ * LMDB makes its lock file as a hole and maps it: on a full file system the first look at it would be SIGBUS.  So it
+ * is allocated before; LMDB takes a file that is long enough as it is.  No environment of this process has it
+ * open, so closing it takes no lock of ours away.
+ */
+static int
+allocate_lock(const char *path, unsigned flags, mode_t mode)
+{
+    int make = (flags & BBI_DB_READER) == 0 ? O_CREAT : 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | make, mode);
+    if (fd < 0) {
+        return errno == ENOENT || errno == EACCES || errno == EROFS ? 0 : errno;
+    }
+    int rc = posix_fallocate(fd, 0, LOCK_BYTES);
+    (void)close(fd);
+    return rc == EINVAL || rc == EOPNOTSUPP ? 0 : rc; /* a file system that cannot */
+}
+
 static int
 open_env(struct bbi_db_env *env,
          const char *dir,
@@ -293,7 +312,11 @@ open_env(struct bbi_db_env *env,
     MDB_stat stat_of_main;
     (void)snprintf(path, sizeof(path), "%s/lock.mdb", dir);
     bool is_lock_new = stat(path, &st) != 0;
-    int rc = open_lmdb(&env->env, dir, map_bytes, sync_flags(flags), mode);
+    int rc = allocate_lock(path, flags, mode);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = open_lmdb(&env->env, dir, map_bytes, sync_flags(flags), mode);
     if ((rc == EACCES || rc == EROFS) && (flags & BBI_DB_READER) != 0) {
         rc = open_lmdb(&env->env, dir, map_bytes, MDB_RDONLY, mode);
     }
@@ -832,4 +855,23 @@ int
 bbi_db_sync(struct bbi_db_env *env)
 {
     return status_of(mdb_env_sync(env->env, 1));
+}
+
+int
+bbi_db_discard(struct bbi_db_env *env)
+{
+    int fd = -1;
+    struct stat st;
+    off_t metas = 2 * (off_t)env->page_bytes; /* a transaction begins by looking at them */
+    int rc = mdb_env_get_fd(env->env, &fd);
+    if (rc != 0) {
+        return status_of(rc);
+    }
+    return fstat(fd, &st) == 0
+                   && (st.st_size <= metas
+                       || fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, metas,
+                                    st.st_size - metas)
+                              == 0)
+               ? 0
+               : -errno;
 }

@@ -123,5 +123,7 @@ bbi_db_check_readers(struct bbi_db_env *env); /* frees slots of dead processes: 
 /* Compact copy of a consistent state into the open file; BB_ENOSPC ... */
 BB_MUST_USE int bbi_db_copy(struct bbi_db_env *env, int fd);
 BB_MUST_USE int bbi_db_sync(struct bbi_db_env *env);
+/* Gives the file's blocks back: nobody has a view of it, and nobody will read in one.  What it says of itself stays. */
+BB_MUST_USE int bbi_db_discard(struct bbi_db_env *env);
 
 #endif

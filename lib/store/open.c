@@ -419,6 +419,9 @@ static int
 finish(struct bb_store **out, struct bb_store *s, struct opening *op, int rc)
 {
     if (rc == 0) {
+        if (op->f.code == 0 && op->f.sentence[0] != '\0') { /* what was there was moved aside */
+            (void)bbi_error_set(op->o.error, &op->f);
+        }
         *out = s;
         return 0;
     }

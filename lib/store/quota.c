@@ -26,6 +26,7 @@ enum {
 };
 #define LOOK_NS      INT64_C(1000000000)
 #define FULL_NS      INT64_C(10000000)   /* between two looks because there was no room */
+#define IDLE_NS      INT64_C(1000000000) /* before the blocks of a replaced one are given back */
 #define TRY_AGAIN_NS INT64_C(1000000000) /* after a compaction that was given up */
 
 uint64_t
@@ -86,9 +87,23 @@ struct holder {
     uint32_t readers;
 };
 
-/* Generations that were replaced: closed when no slot of their tables is taken, else asked who it is. */
+/*
+ * Nobody needs it: no slot of its table is taken, or none that has a view.  An idle reader maps it until its next view,
+ * which may never come, so the blocks are given back under it.  Who begins a view looks at the generation
+ * after its slot says so (view.c), and we look at the slots long after the generation moved: whatever either of them
+ * had in flight then is over, so a slot without a view has none, or belongs to who sees that it moved.
+ */
+static bool
+is_over(const struct bbi_retired *old, const struct bbi_db_usage *u, int64_t now_ns)
+{
+    return u->readers == 0
+           || (u->oldest_pid == 0 && now_ns - old->since_ns >= IDLE_NS
+               && bbi_db_discard(old->env) == 0);
+}
+
+/* Generations that were replaced: closed when they are over, else asked who it is. */
 static int
-look_at_retired(struct bbi_house *house, struct holder *who)
+look_at_retired(struct bbi_house *house, struct holder *who, int64_t now_ns)
 {
     uint32_t kept = 0;
     int rc = 0;
@@ -98,7 +113,7 @@ look_at_retired(struct bbi_house *house, struct holder *who)
         int freed = bbi_db_check_readers(old->env);
         int looked = bbi_db_usage(old->env, &u);
         rc = freed < 0 ? freed : looked < 0 ? looked : rc;
-        if (freed >= 0 && looked == 0 && u.readers == 0) {
+        if (freed >= 0 && looked == 0 && is_over(old, &u, now_ns)) {
             bbi_db_close(old->env);
             continue;
         }
@@ -225,7 +240,7 @@ bbi_quota_look(struct bb_store *s, bool is_full)
     struct bbi_db_usage u;
     struct holder who = {0};
     int rc = bbi_db_check_readers(house->env);
-    rc = rc < 0 ? rc : look_at_retired(house, &who);
+    rc = rc < 0 ? rc : look_at_retired(house, &who, now_ns);
     rc = rc < 0 ? rc : bbi_db_usage(house->env, &u);
     if (rc < 0) {
         return rc;

@@ -50,6 +50,16 @@ open_generation(struct bb_store *s, uint64_t generation)
     return 0;
 }
 
+/*
+ * After a view began: does its generation still count?  The master gives the blocks of one that it replaced back
+ * when it finds no view in it (quota.c), so one that begins later must not read.
+ */
+static bool
+has_moved(const struct bb_store *s, uint64_t generation)
+{
+    return bbi_load_seq_cst(&s->dir.ctl->generation) != generation; /* S2 */
+}
+
 /* The reader is open, and its view too. */
 static int
 reopen(struct bb_store *s)
@@ -62,6 +72,10 @@ reopen(struct bb_store *s)
         }
         bbi_read_close(s);
         rc = open_generation(s, generation);
+        if (rc == 0 && has_moved(s, generation)) {
+            rc = BB_ENOENT;
+            continue;
+        }
         if (rc == BB_ENOENT && bbi_load_acquire(&s->dir.ctl->generation) == generation) {
             return BB_ECORRUPT; /* the one that counts is not there */
         }
@@ -87,6 +101,9 @@ bbi_read_enter(struct bb_store *s, struct bbi_db_txn **txn)
     uint64_t generation = bbi_load_acquire(&s->dir.ctl->generation); /* S2 */
     if (BBI_LIKELY(r->env != NULL && r->generation == generation)) {
         rc = bbi_db_read_renew(r->txn);
+        if (BBI_UNLIKELY(rc == 0 && has_moved(s, generation))) {
+            rc = reopen(s);
+        }
     } else {
         rc = reopen(s);
     }

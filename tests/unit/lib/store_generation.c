@@ -423,9 +423,9 @@ Test(store_generation, death_at_any_step_leaves_one, .init = init, .fini = fini,
 
 /* ---- the quota ---- */
 
-/* A process that opens a view of the generation that counts and stops there. */
+/* A process that opens a view of the generation that counts and stops there, in it or after it. */
 static pid_t
-stuck_reader(void)
+reader(bool is_idle)
 {
     int fds[2];
     char gen[320], byte = 0;
@@ -437,7 +437,11 @@ stuck_reader(void)
         struct bbi_db_txn *txn;
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (bbi_db_open(&env, gen, QUOTA, BBI_DB_READER, 0600, NULL) == 0
-            && bbi_db_read_begin(env, &txn) == 0 && write(fds[1], "", 1) == 1) {
+            && bbi_db_read_begin(env, &txn) == 0) {
+            if (is_idle) {
+                bbi_db_read_reset(txn);
+            }
+            (void)!write(fds[1], "", 1);
             (void)raise(SIGSTOP);
             (void)pause();
         }
@@ -473,7 +477,7 @@ Test(store_generation,
 {
     const struct bbi_store_ctl *ctl = store.dir.ctl;
     fill(BBI_DB_MAIN, 0, 40, val('z', 2000));
-    pid_t pid = stuck_reader();
+    pid_t pid = reader(false);
     cr_assert_eq(update(300), 0, "%s", master->house.why.sentence);
     cr_assert_eq(master->house.state.generation, 2, "one swap is enough, not %lu",
                  (unsigned long)master->house.state.generation);
@@ -494,6 +498,31 @@ Test(store_generation,
     close_store();
 }
 
+/* An idle reader maps the old one, but holds nothing. */
+Test(store_generation, idle_readers_hold_nothing, .init = init, .fini = fini, .timeout = 60)
+{
+    char gen[320], file[360];
+    struct stat st;
+    fill_all();
+    bbi_store_dir_gen_path(&store.dir, 1, false, gen);
+    (void)snprintf(file, sizeof(file), "%s/data.mdb", gen);
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    pid_t pid = reader(true);
+    cr_assert_eq(compact(NULL), 0);
+    cr_assert_eq(bbi_quota_look(&store, false), 0);
+    cr_assert_eq(master->house.retired_count, 1, "not at once");
+    master->house.retired[0].since_ns -= INT64_C(1000000000);
+    master->house.looked_ns = 0;
+    cr_assert_eq(bbi_quota_look(&store, false), 0);
+    cr_assert_eq(master->house.retired_count, 0);
+    cr_assert_eq(fstat(fd, &st), 0);
+    cr_assert(st.st_blocks <= 16, "%ld blocks", (long)st.st_blocks);
+    (void)close(fd);
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    close_store();
+}
+
 Test(store_generation,
      stuck_readers_fill_it_and_are_named,
      .init = init,
@@ -505,7 +534,7 @@ Test(store_generation,
     int rc = 0, count = 0;
     fill(BBI_DB_MAIN, 0, 40, val('z', 2000));
     while (rc == 0 && count < READERS) { /* one in each generation */
-        pids[count++] = stuck_reader();
+        pids[count++] = reader(false);
         rc = update(300);
     }
     cr_assert_eq(rc, BB_ENOSPC, "%d", rc);
