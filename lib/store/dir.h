@@ -57,7 +57,8 @@ struct bbi_store_ctl {
     bbi_u64 flags;             /* BBI_STORE_IS_... */
     bbi_u64 compaction_status; /* of the last, as int64_t; BB_EAGAIN: one is under way, */
     bbi_u64 compaction_bytes;  /* and so much of it is done */
-    bbi_u64 reserved[30];
+    bbi_u64 retired_bytes;     /* of generations that were replaced and that a view still holds */
+    bbi_u64 reserved[29];
 };
 
 struct bbi_store_dir {

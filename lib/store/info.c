@@ -118,7 +118,12 @@ add_usage(struct bb_store *s, struct bb_store_info *out)
         && u.oldest_txn == bbi_load_relaxed(&s->dir.ctl->oldest_txn); /* a statistic */
     out->bytes = bbi_max_u64(out->bytes, u.file_bytes); /* others of its generations too */
     out->used_bytes = u.file_bytes - bbi_min_u64(u.file_bytes, u.free_bytes + u.held_bytes);
-    out->held_bytes = u.held_bytes;
+    /* Who is in a generation that was replaced has the oldest view, and only the master can see it. */
+    uint64_t retired_bytes = bbi_load_relaxed(&s->dir.ctl->retired_bytes);
+    out->held_bytes = retired_bytes + u.held_bytes;
+    if (retired_bytes != 0 && out->oldest_pid != 0) {
+        return 0;
+    }
     out->readers = u.readers;
     out->oldest_pid = u.oldest_pid;
     out->oldest_behind =

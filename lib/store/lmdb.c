@@ -26,11 +26,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     TABLES_MAX = 8,
     LOCK_BYTES = BBI_DB_READERS * 64 + 4096, /* a line each, and what is before them */
+    FULL_BYTES = 64 << 10,                   /* less room than this: a file system that is full */
     FREE_DBI = 0,                            /* LMDB's own: transaction -> pages that it freed */
     FREE_LOOKED_AT = 20000,                  /* entries of it; the rest is taken to be like them */
 };
@@ -557,12 +559,26 @@ bbi_db_write_begin(struct bbi_db_env *env, struct bbi_db_txn *parent, struct bbi
     return 0;
 }
 
+/* LMDB calls a write that was cut short an input/output error; a full file system is what does that. */
+static int
+status_of_write(const struct bbi_db_env *env, int rc)
+{
+    struct statvfs fs;
+    int fd = -1;
+    if (rc == EIO && mdb_env_get_fd(env->env, &fd) == 0 && fstatvfs(fd, &fs) == 0
+        && (uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES) {
+        return BB_ENOSPC;
+    }
+    return status_of(rc);
+}
+
 int
 bbi_db_commit(struct bbi_db_txn *txn)
 {
+    const struct bbi_db_env *env = txn->env;
     int rc = mdb_txn_commit(txn->txn);
     discard(txn);
-    return status_of(rc);
+    return status_of_write(env, rc);
 }
 
 void

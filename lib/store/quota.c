@@ -165,9 +165,11 @@ tell(struct bb_store *s, const struct bbi_db_usage *u, const struct holder *who)
                       u->file_bytes - bbi_min_u64(u->file_bytes, u->free_bytes + u->held_bytes));
     bbi_store_relaxed(&ctl->held_bytes, who->held_bytes);
     bbi_store_relaxed(&ctl->quota_bytes, s->quota_bytes);
+    bbi_store_relaxed(&ctl->retired_bytes, retired_bytes(house));
     bbi_store_relaxed(&ctl->readers, who->readers);
     bbi_store_relaxed(&ctl->oldest_pid, (uint64_t)who->pid);
-    bbi_store_relaxed(&ctl->oldest_txn, who->txn);
+    /* Each generation counts its own: who is in an older one is behind all of this one's. */
+    bbi_store_relaxed(&ctl->oldest_txn, who->generation == house->state.generation ? who->txn : 0);
     bbi_store_relaxed(&ctl->oldest_since_ns, (uint64_t)house->oldest_since_ns);
     bbi_store_relaxed(&ctl->last_txn, u->last_txn);
 }
