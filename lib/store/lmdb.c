@@ -32,7 +32,7 @@
 enum {
     TABLES_MAX = 8,
     LOCK_BYTES = BBI_DB_READERS * 64 + 4096, /* a line each, and what is before them */
-    FULL_BYTES = 64 << 10,                   /* less room than this: a file system that is full */
+    FULL_BYTES = 1 << 20,                    /* less room than this: a file system that is full */
     FREE_DBI = 0,                            /* LMDB's own: transaction -> pages that it freed */
     FREE_LOOKED_AT = 20000,                  /* entries of it; the rest is taken to be like them */
 };
