@@ -135,6 +135,8 @@ bb_store_copy(struct bb_store *s, const char *path)
     bbi_store_dir_tidy(&to, 0);
     (void)unlinkat(to.fd, "current", 0);
     rc = fill(s, &to);
+    (void)unlinkat(to.fd, "ctl",
+                   0); /* nobody served it yet: who looks at it makes a ctl of their own */
     BBI_HOOK("store:copy_whole");
     if (rc == 0 && renameat2(AT_FDCWD, new_path, AT_FDCWD, path, RENAME_NOREPLACE) < 0) {
         rc = -errno;
