@@ -124,3 +124,25 @@ cli_read_seconds(const char *text, int64_t *span_ns)
     *span_ns = (int64_t)v;
     return 0;
 }
+
+int
+cli_read_bytes(const char *text, uint64_t *bytes)
+{
+    static const char units[] = "BKMGT";
+    const char *end = skip_digits(text);
+    const char *unit = *end != '\0' ? strchr(units, *end) : units;
+    uint64_t v;
+
+    if (unit == NULL || read_digits(text, end, &v) != 0) {
+        return BB_EINVAL;
+    }
+    const int has_tail = *end != '\0' && end[1] != '\0';
+    if (has_tail && (unit == units || strcmp(end + 1, "iB") != 0)) {
+        return BB_EINVAL;
+    }
+    if (__builtin_mul_overflow(v, UINT64_C(1) << (10 * (unit - units)), &v)) {
+        return BB_EINVAL;
+    }
+    *bytes = v;
+    return 0;
+}

@@ -21,4 +21,7 @@ int cli_read_number(const char *text, double *out);
  */
 int cli_read_seconds(const char *text, int64_t *span_ns);
 
+/* cli_read_bytes - NUMBER[UNIT] with UNIT B, K, M, G, T or KiB, MiB, GiB, TiB, all of them powers of 1024. */
+int cli_read_bytes(const char *text, uint64_t *bytes);
+
 #endif

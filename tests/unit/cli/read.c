@@ -95,3 +95,29 @@ Test(cli_read, numbers_are_decimal)
         cr_assert_eq(cli_read_number(bad[i], &v), BB_EINVAL, "%s", bad[i]);
     }
 }
+
+Test(cli_read, sizes_are_powers_of_1024)
+{
+    static const struct {
+        const char *text;
+        uint64_t v;
+    } good[] = {{"0", 0},
+                {"17B", 17},
+                {"64K", UINT64_C(64) << 10},
+                {"64KiB", UINT64_C(64) << 10},
+                {"2GiB", UINT64_C(2) << 30},
+                {"3T", UINT64_C(3) << 40},
+                {"16777215TiB", UINT64_C(16777215) << 40}};
+    uint64_t v = 1;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        cr_assert_eq(cli_read_bytes(good[i].text, &v), 0, "%s", good[i].text);
+        cr_assert_eq(v, good[i].v, "%s", good[i].text);
+    }
+    static const char *const bad[] = {"",    "M",   "1KB",   "1iB", "1BiB",        "1.5G",
+                                      "-1M", "1 M", "1MiBs", "1m",  "16777216TiB", "1Mi"};
+    v = 1;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cr_assert_eq(cli_read_bytes(bad[i], &v), BB_EINVAL, "%s", bad[i]);
+    }
+    cr_assert_eq(v, 1);
+}
