@@ -164,7 +164,16 @@ check topic_with_a_quote gives 'busbar sub it' "it\\'s"
 check topic_with_a_colon gives 'busbar sub a:b/' 'b/c b/d'
 check no_topic_with_a_newline gives 'busbar sub new' ''
 check bus_of_another_directory gives "busbar --dir $box/none sub zeek" ''
-only_looks() { b node list --json | jq_e '[.nodes[].name] | all(startswith("reader") or startswith("writer"))' >/dev/null; }
+for name in keeper-1 keeper-2; do
+    start store serve "seen-${name#keeper-}" --name $name
+done
+stores_are_there() { b store ls --json | jq_e '.stores | length == 2' >/dev/null; }
+check stores_are_there soon stores_are_there
+check stores gives 'busbar store get ' 'seen-1 seen-2'
+check store_by_its_beginning gives 'busbar store info s' 'seen-1 seen-2'
+check one_store_only gives 'busbar store ttl seen-1 ' ''
+check no_store_on_the_other_bus gives 'busbar -b second store scan ' ''
+only_looks() { b node list --json | jq_e '[.nodes[].name] | all(startswith("reader") or startswith("writer") or startswith("keeper"))' >/dev/null; }
 check nobody_attached_to_look only_looks
 
 # Nobody answers on this bus, and looking at it does not wait for an answer.
@@ -187,6 +196,6 @@ ends_soon()
 check a_program_that_hangs_is_ended ends_soon "$box/hangs"
 check a_program_that_is_not_there ends_soon "$box/nothing"
 check what_is_not_known run 2 "$busbar" help --complete secrets
-check what_is_not_known_is_said says 'words, buses, nodes, topics or pools'
+check what_is_not_known_is_said says 'words, buses, nodes, topics, pools or stores'
 
 finish

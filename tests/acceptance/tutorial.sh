@@ -113,7 +113,7 @@ numbers() { grep -h -- "$1" "$shed" | grep -oE '[0-9]+' | tr '\n' ' '; }
 shedding_is_real()
 {
     local packets summaries alarms dropped got_summaries got_alarms lost unbuilt refused woken
-    shed=$(ls "$box"/blocks/*.printed | tail -n 1)
+    shed=$(grep -l ' arrived, ' "$box"/blocks/*.printed | tail -n 1)
     read -r packets summaries alarms dropped <<<"$(numbers ' published, ')"
     read -r unbuilt refused woken <<<"$(numbers 'dumps not built')"
     read -r got_summaries got_alarms lost <<<"$(numbers ' arrived, ')"

@@ -9,6 +9,7 @@
 #include "tools/cli/pools.h"
 #include "tools/cli/report.h"
 #include <busbar/codec.h>
+#include <busbar/store.h>
 #include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -23,7 +24,8 @@ static const struct {
     const char *operand, *values;
 } operands[] = {
     {"TOPIC", "@topics"}, {"PREFIX", "@topics"}, {"T", "@topics"},   {"NAME", "@nodes"},
-    {"NODE", "@nodes"},   {"VERB", "@verbs"},    {"POOL", "@pools"}, {"SHELL", "bash"},
+    {"NODE", "@nodes"},   {"VERB", "@verbs"},    {"POOL", "@pools"}, {"STORE", "@stores"},
+    {"DIR", "@dirs"},     {"SHELL", "bash"},
 };
 
 /* put_operand - `[PREFIX...]` as `@topics...`. */
@@ -228,11 +230,32 @@ put_pools(const struct cli_call *call, struct bb_look *look, const char *prefix)
     return code;
 }
 
+struct stores {
+    const char *prefix;
+};
+
+static int
+put_store(const struct bb_store_info *info, void *user)
+{
+    const struct stores *stores = user;
+    put_name(stores->prefix, info->name, strlen(info->name));
+    return 0;
+}
+
+static int
+put_stores(const struct cli_call *call, struct bb_look *look, const char *prefix)
+{
+    struct stores stores = {prefix};
+    (void)call;
+    return cli_exit_code(bb_look_stores(look, put_store, &stores));
+}
+
 /* What of a bus can be listed. */
 static const struct {
     const char *what;
     int (*put)(const struct cli_call *call, struct bb_look *look, const char *prefix);
-} lists[] = {{"nodes", put_nodes}, {"topics", put_topics}, {"pools", put_pools}};
+} lists[] = {
+    {"nodes", put_nodes}, {"topics", put_topics}, {"pools", put_pools}, {"stores", put_stores}};
 
 enum { LIST_COUNT = sizeof(lists) / sizeof(lists[0]) };
 
@@ -253,9 +276,9 @@ cli_complete(const struct cli_call *call, const char *what, const char *prefix)
         i++;
     }
     if (i == LIST_COUNT) {
-        return cli_wrong(call->verb,
-                         "--complete takes words, buses, nodes, topics or pools, not \"%.40s\"",
-                         what);
+        return cli_wrong(
+            call->verb,
+            "--complete takes words, buses, nodes, topics, pools or stores, not \"%.40s\"", what);
     }
     int code = cli_look(call, &look);
     if (code == CLI_DONE) {

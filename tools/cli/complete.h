@@ -18,7 +18,7 @@
 void cli_complete_words(FILE *out);
 
 /*
- * cli_complete - prints the candidates of `what` (words, buses, nodes, topics, pools) that begin with the prefix.
+ * cli_complete - prints the candidates of `what` (words, buses, nodes, topics, pools, stores) that begin with the prefix.
  *
  * Names with control characters are left out: nobody types them.  Returns the exit code.
  */

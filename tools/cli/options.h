@@ -26,7 +26,7 @@ struct cli_option {
     const char *arg;  /* what the help calls its value; NULL for a flag */
     const char *help;
     const char *values; /* for completion: words that it may be, or @buses, @nodes, @topics, @dirs,
-                           @groups, @types, @pools; NULL: the user's own */
+                           @groups, @types, @pools, @stores; NULL: the user's own */
 };
 
 struct cli_table {

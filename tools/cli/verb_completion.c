@@ -25,7 +25,7 @@ const struct cli_verb cli_verb_completion = {
     .line = "print the script by which a shell completes",
     .usage = "SHELL",
     .text = "SHELL is bash.  The script asks this program for its verbs and options, and\n"
-            "for the buses, nodes, topics and pools that there are; it makes no bus.",
+            "for the buses, nodes, topics, pools and stores that there are; it makes no bus.",
     .examples = "source <(busbar completion bash)\n",
     .min_args = 1,
     .max_args = 1,

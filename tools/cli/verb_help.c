@@ -57,7 +57,7 @@ static const struct cli_option options[] = {
      .type = CLI_TEXT,
      .offset = offsetof(struct help_options, complete),
      .arg = "WHAT",
-     .help = "for shells: words, buses, nodes, topics or pools, one a line",
+     .help = "for shells: words, buses, nodes, topics, pools or stores, one a line",
      .values = "words buses nodes topics"},
     {.name = NULL},
 };

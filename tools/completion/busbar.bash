@@ -2,7 +2,7 @@
 # Completion of `busbar` in bash.  Put it where bash-completion looks, as `busbar`, or source it.
 #
 # Verbs and options come from the program itself (`busbar help --complete words`), so that they are those
-# of the busbar that is being typed; buses, nodes, topics, pools from the bus, when there is one.  Looking
+# of the busbar that is being typed; buses, nodes, topics, pools, stores from the bus, when there is one.  Looking
 # leaves no trace on a bus, makes none, and ends after a second.  What fails gives no candidates.
 
 # _busbar_ask WHAT [PREFIX] - what the program says, on the bus that the line names.
@@ -153,7 +153,7 @@ _busbar_offer_values()
 {
     local found=()
     case $1 in
-    @buses | @nodes | @topics | @pools)
+    @buses | @nodes | @topics | @pools | @stores)
         mapfile -t found < <(_busbar_ask "${1#@}" "$plain")
         ;;
     @verbs)

@@ -67,7 +67,7 @@ static int
 is_value_list(const char *values)
 {
     static const char *const lists[] = {"@buses",  "@nodes", "@topics", "@dirs",
-                                        "@groups", "@types", "@pools"};
+                                        "@groups", "@types", "@pools",  "@stores"};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         if (strcmp(values, lists[i]) == 0) {
             return 1;
@@ -115,6 +115,8 @@ Test(cli_complete, a_line_for_each_verb_and_each_spelling_of_an_option)
     cr_assert_not_null(strstr(text, "option\t-\t-b\tNAME\t@buses\n"));
     cr_assert_not_null(strstr(text, "verb\tvalue\t\n"));
     cr_assert_not_null(strstr(text, "option\tvalue\t--type\tTYPE\tany none boolean count "));
+    cr_assert_not_null(strstr(text, "verb\tstore get\t @stores KEY...\n"));
+    cr_assert_not_null(strstr(text, "verb\tstore copy\t @stores @dirs\n"));
     cr_assert_null(strstr(text, "option\tpub\t--json"));
     free(text);
 }
