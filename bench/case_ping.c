@@ -148,8 +148,10 @@ play_pong(struct bench_stage *st, struct bench_actor *self)
     return 0;
 }
 
-static void
-cast(const struct bench_plan *plan, const struct bench_options *o, struct bench_stage *st)
+void
+bench_cast_ping(const struct bench_plan *plan,
+                const struct bench_options *o,
+                struct bench_stage *st)
 {
     for (unsigned i = 0; i < 2; i++) {
         int cpu = bench_cpu(o, plan->is_one_core ? 0 : i);
@@ -209,7 +211,7 @@ run(const struct bench_case *c,
         p->raw = modes[i].raw;
         p->beside = modes[i].beside;
         p->extra[0] = "cpu_share";
-        p->cast = cast;
+        p->cast = bench_cast_ping;
         p->gather = gather;
     }
     return bench_race(o, report, plans, count, NULL);

@@ -30,6 +30,17 @@ extern const struct bench_case bench_case_slow_reader, bench_case_unwanted, benc
 /* case_attach.c, case_records.c, case_log.c */
 extern const struct bench_case bench_case_attach, bench_case_record_mix, bench_case_log_lane;
 
+/* case_store_put.c, case_store_get.c, case_store_sync.c, case_store_expire.c, case_store_readers.c */
+extern const struct bench_case bench_case_store_put, bench_case_store_put_unique;
+extern const struct bench_case bench_case_store_persistent, bench_case_store_get;
+extern const struct bench_case bench_case_store_sync, bench_case_store_expire;
+extern const struct bench_case bench_case_store_readers;
+
+/* case_ping.c: the two sides of a round trip, whose times are in the first one's histogram. */
+void bench_cast_ping(const struct bench_plan *plan,
+                     const struct bench_options *o,
+                     struct bench_stage *st);
+
 /* case_skip.c: publisher and reader by turns on two cores; what the reader takes for a message, in extra[0]. */
 void bench_cast_turns(const struct bench_plan *plan,
                       const struct bench_options *o,

@@ -38,6 +38,14 @@ struct bench_setup {
     bool is_evicting;    /* reliable, but who does not follow is given up, not waited for */
     bool is_shuffled;    /* topics in a random order, not in turn */
     uint32_t dictionary; /* busbar: topics that a ring's dictionary holds; 0: all of them */
+
+    /* Of the cases of stores; batch: commands of a frame, a pipeline's write, or reads of one view. */
+    bool is_store;        /* start and stop are the store's */
+    const char *disk_dir; /* as dir, but on a disk; NULL if is_durable is not set */
+    bool is_durable;      /* what is answered survives a power cut */
+    uint64_t keys;        /* that the store is filled with */
+    unsigned window;      /* batches that may wait for their answer */
+    unsigned commit;      /* commands of a transaction, where the client decides on that */
 };
 
 enum {
@@ -49,7 +57,11 @@ enum {
     BENCH_CAN_TOPICS = 1u << 5,
     BENCH_CAN_SPIN = 1u << 6, /* can wait without sleeping */
     BENCH_CAN_SLEEP = 1u << 7,
+    BENCH_CAN_STORE = 1u << 8,   /* has a store */
+    BENCH_CAN_DURABLE = 1u << 9, /* which can be durable */
 };
+
+struct bench_store_driver; /* store.h */
 
 struct bench_driver {
     const char *name;
@@ -73,6 +85,8 @@ struct bench_driver {
     /* Takes what is there, at most some hundred messages, waiting at most timeout_ns for the first.  How many. */
     int (*sub_recv)(void *sub, struct bench_sink *sink, int64_t timeout_ns);
     void (*sub_close)(void *sub);
+
+    const struct bench_store_driver *store; /* NULL: it has none */
 };
 
 /* Those that were built, ours first; NULL at the end. */

@@ -4,14 +4,18 @@
  */
 #include "bench/cases.h"
 #include "bench/stage.h"
+#include "bench/store.h"
 
 #include <string.h>
 
 static const struct bench_case *const cases[] = {
-    &bench_case_one_to_one,  &bench_case_fan_out,   &bench_case_fan_in,    &bench_case_many_rings,
-    &bench_case_many_topics, &bench_case_ping_pong, &bench_case_open_loop, &bench_case_slow_reader,
-    &bench_case_unwanted,    &bench_case_skip,      &bench_case_attach,    &bench_case_record_mix,
-    &bench_case_log_lane,
+    &bench_case_one_to_one,   &bench_case_fan_out,       &bench_case_fan_in,
+    &bench_case_many_rings,   &bench_case_many_topics,   &bench_case_ping_pong,
+    &bench_case_open_loop,    &bench_case_slow_reader,   &bench_case_unwanted,
+    &bench_case_skip,         &bench_case_attach,        &bench_case_record_mix,
+    &bench_case_log_lane,     &bench_case_store_put,     &bench_case_store_put_unique,
+    &bench_case_store_get,    &bench_case_store_sync,    &bench_case_store_persistent,
+    &bench_case_store_expire, &bench_case_store_readers,
 };
 
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
@@ -20,7 +24,7 @@ static void
 list_cases(void)
 {
     for (unsigned i = 0; i < CASE_COUNT; i++) {
-        (void)printf("%-12s  %s\n", cases[i]->name, cases[i]->what);
+        (void)printf("%-16s  %s\n", cases[i]->name, cases[i]->what);
     }
 }
 
@@ -30,8 +34,13 @@ list_peers(const struct bench_options *o)
     struct bench_plan plan;
     bench_plan_init(&plan, "list", o, o->sizes[0]);
     for (size_t i = 0; bench_drivers[i] != NULL; i++) {
+        const struct bench_store_driver *store = bench_drivers[i]->store;
         (void)printf("%-10s  ", bench_drivers[i]->name);
         bench_drivers[i]->describe(&plan.setup, stdout);
+        if (store != NULL && store->describe != bench_drivers[i]->describe) {
+            (void)fputs("; store: ", stdout);
+            store->describe(&plan.setup, stdout);
+        }
         (void)putchar('\n');
     }
 }

@@ -33,6 +33,7 @@ enum {
     OPT_NO_RAW,
     OPT_RATE,
     OPT_TOPICS,
+    OPT_KEYS,
     OPT_PUBLISHERS,
     OPT_SUBSCRIBERS,
     OPT_ACTIVE,
@@ -66,6 +67,7 @@ static const struct option table[] = {
     {"no-raw", no_argument, NULL, OPT_NO_RAW},
     {"rate", required_argument, NULL, OPT_RATE},
     {"topics", required_argument, NULL, OPT_TOPICS},
+    {"keys", required_argument, NULL, OPT_KEYS},
     {"publishers", required_argument, NULL, OPT_PUBLISHERS},
     {"subscribers", required_argument, NULL, OPT_SUBSCRIBERS},
     {"active", required_argument, NULL, OPT_ACTIVE},
@@ -89,11 +91,14 @@ bench_options_help(FILE *out)
         "What is measured\n"
         "  --size N[,N...]      payload bytes, multiples of 8 from 16 on, K and M for units (64)\n"
         "  --batch N            messages from one flush to the next (8)\n"
+        "                       stores: commands of a frame or a pipeline's write (100), reads of "
+        "a view (16)\n"
         "  --reliable | --lossy the publisher waits for slow subscribers, or they lose (reliable)\n"
         "  --loan | --copy      build and read in place, or copy on both sides (loan)\n"
         "  --wait HOW           spin, sleep or hybrid: how a subscriber waits (the case's own)\n"
         "  --rate N             messages a second, for open-loop and slow-reader (100000)\n"
         "  --publishers N, --subscribers N, --topics N, --active N   instead of the case's own\n"
+        "  --keys N             of a store (the case's own)\n"
         "  --ring-bytes N, --ring-depth N   of busbar's and raw's rings (their defaults)\n"
         "  --fence              busbar: the publisher orders by a fence, not by membarrier\n"
         "  --coarse             busbar: time stamps from the coarse clock\n"
@@ -304,7 +309,10 @@ read_number(struct bench_options *o, int opt, const char *name, const char *v)
 {
     uint64_t n;
     switch (opt) {
+    case OPT_KEYS:
+        return read_count(name, v, 1, UINT64_C(1) << 26, &o->keys);
     case OPT_BATCH:
+        o->has_batch = true;
         return read_unsigned(name, v, 1 << 20, &o->batch);
     case OPT_SECONDS:
         return read_real(name, v, 0.001, 600, &o->seconds);

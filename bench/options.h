@@ -20,6 +20,8 @@ struct bench_options {
     unsigned size_count;
     unsigned batch, repeat, patience;
     unsigned publishers, subscribers, topics, active; /* 0: the case's own */
+    uint64_t keys;                                    /* 0: the case's own */
+    bool has_batch;                                   /* --batch was given */
     double seconds, rate;                             /* rate 0: the case's own */
     enum bench_pinning pinning;
     int cpus[BENCH_LIST_MAX]; /* of --pin; else those that we may use */

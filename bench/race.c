@@ -7,6 +7,7 @@
 
 #include "bench/load.h"
 #include "bench/report.h"
+#include "bench/store.h"
 #include "bench/stream.h"
 #include <math.h>
 #include <stdlib.h>
@@ -32,6 +33,12 @@ bench_cpu(const struct bench_options *o, unsigned index)
     return o->cpus[o->pinning == BENCH_PIN_SAME ? 0 : index % o->cpu_count];
 }
 
+bool
+bench_is_reliable(const struct bench_plan *plan, const struct bench_driver *driver)
+{
+    return plan->setup.is_reliable && (plan->setup.is_store || (driver->can & BENCH_CAN_RELY) != 0);
+}
+
 void
 bench_plan_init(struct bench_plan *plan,
                 const char *case_name,
@@ -53,7 +60,9 @@ bench_plan_init(struct bench_plan *plan,
                   .ring_depth = o->ring_depth,
                   .is_fenced = o->is_fenced,
                   .is_coarse = o->is_coarse,
-                  .is_single = o->is_single},
+                  .is_single = o->is_single,
+                  .window = 1,
+                  .commit = BENCH_STORE_COMMIT},
         .seconds = o->seconds,
         .warm_s = 0.06,
         .active = BENCH_PUBLISHERS,
@@ -134,7 +143,7 @@ measure(const struct bench_options *o,
     st->driver = row->driver;
     st->setup = plan->setup;
     st->setup.size = row->size;
-    st->setup.is_reliable = plan->setup.is_reliable && (row->driver->can & BENCH_CAN_RELY) != 0;
+    st->setup.is_reliable = bench_is_reliable(plan, row->driver);
     st->seconds = plan->seconds;
     st->warm_s = plan->warm_s;
     st->rate = plan->rate;
@@ -160,7 +169,8 @@ add_sample(struct bench_row *row, const struct bench_sample *s)
         bench_series_add(&row->rate, s->rate);
     }
     for (unsigned i = 0; i < BENCH_EXTRAS; i++) {
-        if (row->plan->extra[i] != NULL) {
+        if (row->plan->extra[i] != NULL
+            && !isnan(s->extra[i])) { /* NaN: this peer has no such figure */
             bench_series_add(&row->extra[i], s->extra[i]);
         }
     }
@@ -212,7 +222,8 @@ is_able(const struct bench_plan *plan, const struct bench_driver *d)
 {
     /* Some can only do ping-pong. */
     unsigned streams = BENCH_CAN_RELY | BENCH_CAN_LOSE;
-    bool is_apt = (plan->needs & BENCH_CAN_PING) != 0 || (d != NULL && (d->can & streams) != 0);
+    bool is_apt = (plan->needs & (BENCH_CAN_PING | BENCH_CAN_STORE)) != 0
+                  || (d != NULL && (d->can & streams) != 0);
     return d != NULL && is_apt && (d->can & plan->needs) == plan->needs;
 }
 
@@ -288,8 +299,7 @@ static int
 verdict_of(const struct bench_row *row)
 {
     const struct bench_plan *plan = row->plan;
-    bool is_lossless =
-        plan->setup.is_reliable && !plan->may_lose && (row->driver->can & BENCH_CAN_RELY) != 0;
+    bool is_lossless = !plan->may_lose && bench_is_reliable(plan, row->driver);
     if (row->torn > 0 || row->disorder > 0 || (is_lossless && row->lost > 0)) {
         (void)fprintf(stderr, "busbar-bench: %s %s: %s: %llu lost, %llu out of order, %llu torn.\n",
                       plan->case_name, plan->mode, row->driver->name, (unsigned long long)row->lost,

@@ -17,8 +17,8 @@ enum { BENCH_EXTRAS = 4, BENCH_PLANS_MAX = 24 };
 /* What one repetition gave. */
 struct bench_sample {
     bool has_rate, has_latency;
-    double rate; /* messages per second */
-    double extra[BENCH_EXTRAS];
+    double rate;                /* messages per second */
+    double extra[BENCH_EXTRAS]; /* NaN: it has no such figure */
     uint64_t lost, disorder, torn;
     struct bench_hist hist;
 };
@@ -81,6 +81,9 @@ void bench_plan_init(struct bench_plan *plan,
                      const char *case_name,
                      const struct bench_options *o,
                      size_t size);
+
+/* bench_is_reliable - whether nothing may be lost with this peer: a store never may. */
+bool bench_is_reliable(const struct bench_plan *plan, const struct bench_driver *driver);
 
 /* bench_cpu - for process number `index` of a case; -1: any. */
 int bench_cpu(const struct bench_options *o, unsigned index);

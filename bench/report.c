@@ -64,7 +64,7 @@ write_number(FILE *out, double v)
 static bool
 is_reliable(const struct bench_row *row)
 {
-    return row->plan->setup.is_reliable && (row->driver->can & BENCH_CAN_RELY) != 0;
+    return bench_is_reliable(row->plan, row->driver);
 }
 
 /* ---- table ------------------------------------------------------------------------------------- */

@@ -74,11 +74,9 @@ remove_leftovers(const char *base)
     }
 }
 
-int
-bench_scratch_make(struct bench_scratch *scratch)
+static int
+make_in(const char *base, struct bench_scratch *scratch)
 {
-    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
-    base = base != NULL ? base : "/tmp";
     remove_leftovers(base);
     (void)snprintf(scratch->path, sizeof(scratch->path), "%s/" NAME "XXXXXX", base);
     if (mkdtemp(scratch->path) == NULL) {
@@ -88,6 +86,20 @@ bench_scratch_make(struct bench_scratch *scratch)
     }
     scratch->lock_fd = lock_dir(scratch->path);
     return 0;
+}
+
+int
+bench_scratch_make(struct bench_scratch *scratch)
+{
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : getenv("TMPDIR");
+    return make_in(base != NULL ? base : "/tmp", scratch);
+}
+
+int
+bench_scratch_make_on_disk(struct bench_scratch *scratch)
+{
+    const char *base = getenv("TMPDIR");
+    return make_in(base != NULL ? base : "/var/tmp", scratch);
 }
 
 void

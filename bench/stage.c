@@ -6,6 +6,7 @@
 
 #include "bench/clock.h"
 #include "bench/scratch.h"
+#include "bench/store.h"
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,8 @@ static const int64_t glance_ns = 500000; /* between two looks at the actors, out
 static const int64_t standstill_ns = 100000000; /* counted at most for each look */
 static const double open_s = 20; /* all must be open and have heard each other by then */
 static const double end_s = 15;  /* all must have ended, after the window */
+/* setup.is_store: a million keys are written before the window, and read after it. */
+static const double store_s = 120;
 
 static volatile sig_atomic_t interrupted;
 
@@ -214,6 +217,12 @@ struct patience {
     int64_t last_ns, left_ns;
 };
 
+static int64_t
+patience_ns(const struct bench_stage *st, double seconds)
+{
+    return (int64_t)((st->setup.is_store ? store_s : seconds) * (double)second_ns);
+}
+
 static bool
 is_worn_out(struct patience *p)
 {
@@ -240,8 +249,7 @@ have_come(const struct bench_stage *st, enum bench_state state)
 static int
 await(struct bench_stage *st, enum bench_state state, const char *what)
 {
-    struct patience p = {.last_ns = bench_now_ns(),
-                         .left_ns = (int64_t)(open_s * (double)second_ns)};
+    struct patience p = {.last_ns = bench_now_ns(), .left_ns = patience_ns(st, open_s)};
     while (!have_come(st, state)) {
         if (interrupted || reap(st) < 0) {
             return -1;
@@ -292,8 +300,7 @@ signal_stopped(const struct bench_stage *st, int signo)
 static int
 await_end(struct bench_stage *st)
 {
-    struct patience p = {.last_ns = bench_now_ns(),
-                         .left_ns = (int64_t)(end_s * (double)second_ns)};
+    struct patience p = {.last_ns = bench_now_ns(), .left_ns = patience_ns(st, end_s)};
     for (int running; (running = reap(st)) != 0;) {
         if (interrupted || running < 0) {
             return -1;
@@ -333,28 +340,44 @@ lead(struct bench_stage *st)
     return rc < 0 ? rc : await_end(st);
 }
 
-int
-bench_stage_run(struct bench_stage *st)
+/* Between the driver's start and stop, if it has them. */
+static int
+run_with(struct bench_stage *st,
+         int (*start)(const struct bench_setup *s, void **shared),
+         void (*stop)(void *shared))
 {
-    struct bench_scratch scratch;
-    if (bench_scratch_make(&scratch) < 0) {
-        return -1;
-    }
-    st->setup.dir = scratch.path;
-    int rc = 0;
-    if (st->driver->start != NULL) {
-        rc = st->driver->start(&st->setup, &st->shared);
-    }
+    int rc = start != NULL ? start(&st->setup, &st->shared) : 0;
     if (rc >= 0) {
         handle(SIGCHLD, on_child);
         rc = lead(st);
         kill_all(st);
         handle(SIGCHLD, SIG_DFL);
-        if (st->driver->stop != NULL) {
-            st->driver->stop(st->shared);
+        if (stop != NULL) {
+            stop(st->shared);
         }
     }
+    return rc;
+}
+
+int
+bench_stage_run(struct bench_stage *st)
+{
+    struct bench_scratch scratch, disk;
+    const struct bench_driver *d = st->driver;
+    if (bench_scratch_make(&scratch) < 0) {
+        return -1;
+    }
+    int rc = st->setup.is_durable ? bench_scratch_make_on_disk(&disk) : 0;
+    st->setup.dir = scratch.path;
+    st->setup.disk_dir = st->setup.is_durable && rc == 0 ? disk.path : NULL;
+    if (rc == 0) {
+        rc = st->setup.is_store && d->store != NULL ? run_with(st, d->store->start, d->store->stop)
+                                                    : run_with(st, d->start, d->stop);
+    }
+    if (st->setup.disk_dir != NULL) {
+        bench_scratch_remove(&disk);
+    }
     bench_scratch_remove(&scratch);
-    st->setup.dir = NULL;
+    st->setup.dir = st->setup.disk_dir = NULL;
     return rc < 0 ? -1 : 0;
 }

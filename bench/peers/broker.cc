@@ -17,6 +17,7 @@
 #include "bench/shuffle.h"
 
 #include "bench/peers/credit.h"
+#include "bench/peers/stores.h"
 #include <algorithm>
 #include <atomic>
 #include <broker/broker.hh>
@@ -436,7 +437,7 @@ extern const bench_driver bench_driver_broker;
 const bench_driver bench_driver_broker = {
     "broker",
     BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_RELY | BENCH_CAN_TOPICS
-        | BENCH_CAN_SPIN | BENCH_CAN_SLEEP,
+        | BENCH_CAN_SPIN | BENCH_CAN_SLEEP | BENCH_CAN_STORE,
     describe,
     start,
     stop,
@@ -446,5 +447,6 @@ const bench_driver bench_driver_broker = {
     sub_open,
     sub_recv,
     sub_close,
+    &bench_store_broker,
 };
 }

@@ -8,6 +8,7 @@
  * Topics     "bench/<publisher>/<number>"; subscribers want "bench/", or only the first ones by name.
  */
 #include "bench/bus.h"
+#include "bench/peers/stores.h"
 #include "bench/shuffle.h"
 
 #include <inttypes.h>
@@ -272,7 +273,8 @@ sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
 const struct bench_driver bench_driver_busbar = {
     .name = "busbar",
     .can = BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_LOSE | BENCH_CAN_RELY
-           | BENCH_CAN_TOPICS | BENCH_CAN_SPIN | BENCH_CAN_SLEEP,
+           | BENCH_CAN_TOPICS | BENCH_CAN_SPIN | BENCH_CAN_SLEEP | BENCH_CAN_STORE
+           | BENCH_CAN_DURABLE,
     .describe = describe,
     .pub_open = pub_open,
     .pub_send = pub_send,
@@ -280,4 +282,5 @@ const struct bench_driver bench_driver_busbar = {
     .sub_open = sub_open,
     .sub_recv = sub_recv,
     .sub_close = sub_close,
+    .store = &bench_store_busbar,
 };

@@ -16,6 +16,7 @@
 #include "bench/clock.h"
 #include "bench/peers/credit.h"
 #include "bench/peers/daemon.h"
+#include "bench/peers/stores.h"
 #include <hiredis/hiredis.h>
 #include <limits.h>
 #include <poll.h>
@@ -468,7 +469,8 @@ sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
 const struct bench_driver bench_driver_redis = {
     .name = "redis",
     .can = BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_LOSE | BENCH_CAN_RELY
-           | BENCH_CAN_TOPICS | BENCH_CAN_SPIN | BENCH_CAN_SLEEP,
+           | BENCH_CAN_TOPICS | BENCH_CAN_SPIN | BENCH_CAN_SLEEP | BENCH_CAN_STORE
+           | BENCH_CAN_DURABLE,
     .describe = describe,
     .start = start,
     .stop = stop,
@@ -478,4 +480,5 @@ const struct bench_driver bench_driver_redis = {
     .sub_open = sub_open,
     .sub_recv = sub_recv,
     .sub_close = sub_close,
+    .store = &bench_store_redis,
 };
