@@ -38,9 +38,9 @@ cat >"$box/build/bench/busbar-bench" <<'END'
 import json, os, sys
 args = sys.argv[1:]
 if args == ["--peer", "list"]:
-    sys.exit(print("busbar  one\nraw  two\nzeromq  three\nnats  four"))
+    sys.exit(print("busbar  one\nraw  two\nzeromq  three\nnats  four\nredis  five\nlmdb  six"))
 if args == ["list"]:
-    sys.exit(print("\n".join("one-to-one fan-out fan-in ping-pong many-rings unwanted slow-reader open-loop".split())))
+    sys.exit(print("\n".join("one-to-one fan-out fan-in ping-pong many-rings unwanted slow-reader open-loop store-put store-get".split())))
 value = {a: b for a, b in zip(args, args[1:])}
 case, raw = args[-1], 100e6
 three = lambda v: {"median": v, "min": v / 2, "max": v * 2}
@@ -55,6 +55,8 @@ for size in map(int, value.get("--size", "64").split(",")):
             share = 0.85 if peer == "busbar" else float(os.environ.get("FAKE_RIVAL", "0.02"))
             row = {"case": case, "peer": peer, "size": size, "batch": int(value.get("--batch", 8)), "lost": 0,
                    "disturbed": 0, "best_of": 3, "machine": "a fake"}
+            if case.startswith("store-"):
+                row["raw_peer"] = "lmdb"
             if mode:
                 row["mode"] = mode
             if peer == os.environ.get("FAKE_FAILS"):
@@ -77,6 +79,9 @@ check quick run 0 bash -c 'compare --quick'
 check table prints '| one-to-one | 64 | 8 | busbar | 85 M [42.5 M-170 M] | 0.85 | 42.5 |'
 check table_has_raw prints '| one-to-one | 64 | 8 | raw | 100 M [50 M-200 M] | 1.00 |'
 check latency_table prints '| ping-pong, spin | 64 | busbar | 500 ns [400 ns-900 ns] | 1.5 us'
+check budget_store prints '| store in memory, put with result | at least 0.5 of bare LMDB | 0.85 | pass |'
+check budget_store_redis prints '| the same, put | at least 1 of Redis pipelined | 42.50 | pass |'
+check store_rivals_only test "$(grep -c '^| store-put |' "$out")" = 3
 check budget_pass prints '| 1→1, views, batch 8, 64 B | at least 0.7 of raw | 0.85 | pass |'
 check budget_short prints '| reader of 64 rings, 4 active: CPU a message | at most 1.15 of that with 4 rings | 1.30 | short |'
 check budget_unknown prints 'not measured |'
@@ -85,7 +90,7 @@ check missing_case_is_said prints 'has no case skip'
 check json python3 -c 'import json, sys
 rows = json.load(open(sys.argv[1]))
 assert len(rows) > 20 and all("case" in r and "peer" in r and "size" in r for r in rows)
-assert {r["peer"] for r in rows} == {"busbar", "zeromq", "nats"}
+assert {r["peer"] for r in rows} == {"busbar", "zeromq", "nats", "redis"}
 verdicts = {r["verdict"] for r in json.load(open(sys.argv[2]))}
 assert {"pass", "short", "not measured"} == verdicts, verdicts' "$box/out/compare.json" "$box/out/budget.json"
 check markdown_is_kept cmp -s "$out" "$box/out/compare.md"
