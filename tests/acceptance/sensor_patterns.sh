@@ -68,7 +68,7 @@ of_two=$(owner proxy-1,proxy-2)
 of_three=$(owner proxy-1,proxy-2,proxy-3)
 check "busbar names one owner" test -n "$of_two" -a -n "$of_three"
 
-# ---- the six patterns ---------------------------------------------------------------------------
+# ---- the seven patterns -------------------------------------------------------------------------
 
 try manager 13 manager --pattern manager
 try default 13 manager
@@ -92,6 +92,26 @@ check "proxies, none of them: counted" json '.delivered == 0 and .nowhere == 13 
 check "proxies, none of them: said" says "13 events were sent to nobody"
 check "no logger: nothing logged" sensor_run 0 --loggers 0
 check "no logger: said" json '.log_records == 0 and .log_lost == 0 and .delivered == 13'
+
+# The store has them, so whoever looks into it knows them: all nodes but the logger.
+all_readers() { jq -r '.nodes | keys_unsorted | map(select(startswith("logger") | not)) | join(",")' "$out"; }
+in_store() { held_by "$(all_readers)"; }
+try_store()
+{
+    local name=$1
+    shift
+    check "$name: exit code" sensor_run 0 --pattern store "$@"
+    check "$name: all of it" whole 13
+    check "$name: who knows the client" in_store
+}
+try_store store
+try_store "store, run 2 on the same bus"
+try_store "store, without a proxy" --proxies 0
+try_store "store, one worker" --workers 1
+try_store "store, many" --workers 16 --proxies 4
+# What an earlier run had found is not found again by one that watches somebody else.
+check "store, nobody's clients: exit code" run 0 "$sensor" --pcap "$capture" --watch 192.0.2.1 --json --pattern store
+check "store, nobody's clients" json '.delivered == 13 and (.nodes | all(. == []))'
 
 # ---- the log ------------------------------------------------------------------------------------
 
@@ -157,6 +177,24 @@ check "killed logger: the run ends" ends "$launcher"
 check "killed logger: exit code" ended 1
 check "killed logger: no answer" prints '^logger-1  *no answer'
 check "killed logger: the events are whole" prints '52 delivered, 0 filtered, 0 lost'
+
+# The master is the one proxy; the manager stands by, and what was answered is there.
+begin 7 --pattern store --proxies 1 --rate 200 --json
+kill -KILL "${nodes[5]}"
+check "killed master: the run ends" ends "$launcher"
+check "killed master: exit code" ended 1
+check "killed master: named" json '.missing == ["proxy-1"] and .nodes["proxy-1"] == null'
+check "killed master: nothing is lost" \
+    json '.events == 13 and .delivered == 13 and .gone == 0 and .nowhere == 0 and .lost == 0'
+check "killed master: the set" json ".nodes.manager == [\"$client\"] and .nodes[\"worker-4\"] == [\"$client\"]"
+check "killed master: said" says 'proxy-1 is missing: it died.*the store went on without it'
+
+begin 8 --pattern store --rate 200 --json
+kill -KILL "${nodes[2]}"
+check "killed worker: the run ends" ends "$launcher"
+check "killed worker: exit code" ended 1
+check "killed worker: named" json '.missing == ["worker-2"] and .lost == 0'
+check "killed worker: the others found theirs" json ".nodes.manager == [\"$client\"] and .nodes[\"worker-1\"] == [\"$client\"]"
 
 begin 8 --pattern direct --stay --json
 check "stay: the result" soon test -s "$out"

@@ -46,6 +46,11 @@ take_answer(const struct bb_variable_answer *answer, void *user)
 static int
 take_own(struct sensor_survey *survey, struct sensor_node *node, struct sensor_fail *fail)
 {
+    int rc = sensor_keeper_look(&node->keeper);
+
+    if (rc != 0) {
+        return sensor_fail_bus(fail, rc, NULL, "cannot read the store " SENSOR_STORE);
+    }
     survey->owned[0] = sensor_clients_sorted(&node->keeper.clients);
     if (survey->owned[0] == NULL) {
         return sensor_fail(fail, SENSOR_EXIT_RESOURCE, "out of memory");

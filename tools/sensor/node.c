@@ -211,9 +211,25 @@ sensor_node_open(struct sensor_node *node,
     return rc == 0 ? 0 : sensor_fail_bus(fail, rc, NULL, "cannot subscribe");
 }
 
+int
+sensor_node_open_store(struct sensor_node *node, struct sensor_fail *fail)
+{
+    struct bb_error error = {0};
+    uint32_t role = node->opts->role;
+    int rc = 0;
+
+    if (!node->opts->pattern->is_stored || role == BB_ROLE_LOGGER) {
+        return 0;
+    }
+    rc = role == BB_ROLE_WORKER ? sensor_shelf_join(&node->keeper.shelf, node->cluster, &error)
+                                : sensor_shelf_serve(&node->keeper.shelf, node->cluster, &error);
+    return rc == 0 ? 0 : sensor_fail_bus(fail, rc, &error, "cannot open the store " SENSOR_STORE);
+}
+
 void
 sensor_node_close(struct sensor_node *node)
 {
+    sensor_shelf_close(&node->keeper.shelf);
     bb_logger_close(node->logger);
     node->logger = NULL;
     if (node->cluster != NULL) {
@@ -301,9 +317,17 @@ sensor_node_poll(struct sensor_node *node,
                  struct sensor_fail *fail)
 {
     struct bb_msg msgs[POLL_MESSAGES];
-    int n = bb_cluster_poll(node->cluster, msgs, POLL_MESSAGES, timeout_ns);
+    int n = 0;
     int rc = 0;
 
+    if (node->keeper.shelf.can_serve) { /* commands come here as well as messages */
+        rc = sensor_shelf_wait(&node->keeper.shelf, node->cluster, timeout_ns);
+        timeout_ns = 0;
+    }
+    if (rc != 0) {
+        return sensor_fail_bus(fail, rc, NULL, "cannot serve the store " SENSOR_STORE);
+    }
+    n = bb_cluster_poll(node->cluster, msgs, POLL_MESSAGES, timeout_ns);
     if (n < 0) {
         return sensor_fail_bus(fail, n, NULL, "cannot read the bus");
     }

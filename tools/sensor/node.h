@@ -39,6 +39,12 @@ int sensor_node_open(struct sensor_node *node,
                      struct sensor_fail *fail);
 void sensor_node_close(struct sensor_node *node);
 
+/*
+ * sensor_node_open_store - where the pattern has one: a proxy before it is ready, the manager when all are, a worker
+ * at the start.  0, or -1 and the sentence.
+ */
+int sensor_node_open_store(struct sensor_node *node, struct sensor_fail *fail);
+
 /* What a node does with a message, after its marks and events were taken; in is NULL for a status. */
 typedef int (*sensor_take_fn)(void *user,
                               const struct sensor_message *in,

@@ -10,8 +10,12 @@ sensor_helper_run(const struct sensor_options *opts)
 {
     static struct sensor_member m; /* large */
     int rc = sensor_member_open(&m, opts);
-    bool is_early = rc != 0;
+    bool is_early = false;
 
+    if (rc == 0) {
+        rc = sensor_node_open_store(&m.node, &m.fail);
+    }
+    is_early = rc != 0;
     if (rc == 0) {
         rc = sensor_member_wait_for_start(&m);
     }

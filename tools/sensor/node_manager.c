@@ -351,7 +351,8 @@ say_what_is_missing(const struct manager *m)
         const struct sensor_peer *peer = &m->layout.peers[i];
         const char *loss = peer->role == BB_ROLE_WORKER
                                ? "its share of the capture is not in the result"
-                               : "what it knew is not in the result";
+                           : m->opts->pattern->is_stored ? "the store went on without it"
+                                                         : "what it knew is not in the result";
 
         if (peer->state == SENSOR_PEER_MISSING) {
             sensor_say(m->opts->node, "%s is missing: it %s; %s", peer->name, peer->why, loss);
@@ -527,6 +528,27 @@ open_manager(struct manager *m)
     return 0;
 }
 
+/* All are there and nobody has begun: what an earlier run left in the store goes. */
+static int
+open_store(struct manager *m)
+{
+    int64_t give_up_ns = sensor_mono_ns() + STOP_NS;
+    int rc = BB_ETIMEDOUT;
+
+    if (sensor_node_open_store(&m->node, &m->fail) != 0) {
+        return -1;
+    }
+    while (m->opts->pattern->is_stored && rc == BB_ETIMEDOUT && sensor_mono_ns() < give_up_ns) {
+        rc = sensor_shelf_clear(&m->node.keeper.shelf);
+        if (service(m, 0) != 0) {
+            return -1;
+        }
+    }
+    return !m->opts->pattern->is_stored || rc == 0
+               ? 0
+               : sensor_fail_bus(&m->fail, rc, NULL, "cannot empty the store " SENSOR_STORE);
+}
+
 /* The exit code, or -1 and the sentence. */
 static int
 run(struct manager *m)
@@ -540,7 +562,7 @@ run(struct manager *m)
         sensor_say(m->opts->node, "stopped before all nodes were there: no result");
         return SENSOR_EXIT_MISSING;
     }
-    if (collect(m) != 0) {
+    if (open_store(m) != 0 || collect(m) != 0) {
         return -1;
     }
     code = finish(m);

@@ -125,7 +125,11 @@ raise_connection(struct sensor_worker *w, const struct sensor_connection *conn, 
     unsigned char buf[EVENT_BYTES];
     char key[SENSOR_ADDRESS_TEXT];
     int64_t bytes = sensor_write_connection(buf, sizeof(buf), conn, wall_ns);
-    struct sensor_event event = {.data = buf, .bytes = (size_t)bytes, .key = key};
+    struct sensor_event event = {.data = buf,
+                                 .bytes = (size_t)bytes,
+                                 .key = key,
+                                 .orig = conn->orig,
+                                 .is_watched = sensor_keeper_watches(&m->node.keeper, conn->resp)};
 
     if (bytes < 0) {
         return sensor_fail_bus(&m->fail, (int)bytes, NULL, "cannot build an event");
@@ -301,6 +305,7 @@ sensor_worker_open(struct sensor_worker *w, const struct sensor_options *opts)
         return -1;
     }
     w->route.cluster = m->node.cluster;
+    w->route.shelf = &m->node.keeper.shelf;
     rc = opts->pattern->open(&w->route);
     if (rc != 0) {
         return sensor_fail_bus(&m->fail, rc, NULL, "cannot find the events' way");
@@ -326,6 +331,9 @@ sensor_worker_run(const struct sensor_options *opts)
 
     if (rc == 0) {
         rc = sensor_member_wait_for_start(m);
+    }
+    if (rc == 0 && m->started) {
+        rc = sensor_node_open_store(&m->node, &m->fail);
     }
     if (rc == 0 && m->started) {
         rc = sensor_worker_read(&w);

@@ -96,6 +96,7 @@ sensor_options_help(FILE *out)
         "                      workers     through a proxy, or the manager, to all workers\n"
         "                      direct      from worker to worker, without a relay\n"
         "                      standalone  nowhere: one process is the whole cluster\n"
+        "                      store       nowhere: the clients are in a store that all nodes read\n"
         "  --rate R          read R packets of the capture per second, not all at once\n"
         "  --json            the result as one JSON object\n"
         "  --stay            keep all nodes up after the result, until Ctrl-C\n"

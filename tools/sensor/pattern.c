@@ -6,6 +6,7 @@
 static const struct sensor_pattern *const patterns[] = {
     &sensor_pattern_manager, &sensor_pattern_proxies,  &sensor_pattern_workers,
     &sensor_pattern_direct,  &sensor_pattern_declared, &sensor_pattern_standalone,
+    &sensor_pattern_store,
 };
 
 const struct sensor_pattern *
@@ -22,7 +23,7 @@ sensor_pattern_find(const char *name)
 const char *
 sensor_pattern_names(void)
 {
-    return "manager, proxies, workers, direct, declared or standalone";
+    return "manager, proxies, workers, direct, declared, standalone or store";
 }
 
 uint64_t

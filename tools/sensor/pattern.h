@@ -8,6 +8,7 @@
  *   workers     worker ─► a proxy in turn ─► all workers         a relay; the manager when no proxy is there
  *   direct      worker ─► all other workers                      no relay: the class topic
  *   standalone  one process is all of it                         what is published comes back to it
+   store       worker ─► the store's master, if it is new       no message: all nodes read the store in place
  *
  * A file pattern_NAME.c for each of them: these few lines are what an author writes for the way of an event.
  */
@@ -15,6 +16,7 @@
 #define BUSBAR_SENSOR_PATTERN_H
 
 #include "tools/sensor/fail.h"
+#include "tools/sensor/shelf.h"
 
 #include <busbar/cluster.h>
 #include <stdbool.h>
@@ -28,6 +30,7 @@ struct sensor_route {
     struct bb_cluster *cluster;
     struct bb_pool *pool;          /* of proxies; NULL where the pattern needs none */
     char topic[SENSOR_TOPIC_TEXT]; /* "" where the pattern has none */
+    struct sensor_shelf *shelf;    /* the node's; open where the pattern is_stored */
 };
 
 /* One event, built. */
@@ -36,6 +39,8 @@ struct sensor_event {
     size_t bytes;
     const char *key; /* the originator's address as text: who handles it depends on nothing else */
     size_t key_bytes;
+    const uint8_t *orig; /* the originator */
+    bool is_watched;     /* it is a client of whom we watch */
 };
 
 struct sensor_pattern {
@@ -43,6 +48,7 @@ struct sensor_pattern {
     bool (*keeps)(uint32_t role);         /* do nodes of this role keep the clients? */
     uint64_t (*copies)(uint32_t workers); /* how many nodes handle each event */
     bool is_kept_at_home;                 /* its own worker handles it without hearing it */
+    bool is_stored;                       /* the clients are in a store, not in the nodes */
     bool is_owned;                        /* each event goes to the one node that owns its key */
     bool is_alone;                        /* one process */
     /* 0, or a status.  Called once, before the node says that it is there. */
@@ -63,6 +69,7 @@ extern const struct sensor_pattern sensor_pattern_declared;
 extern const struct sensor_pattern sensor_pattern_workers;
 extern const struct sensor_pattern sensor_pattern_direct;
 extern const struct sensor_pattern sensor_pattern_standalone;
+extern const struct sensor_pattern sensor_pattern_store;
 
 /* ---- for the files of the patterns ------------------------------------------------------------- */
 
