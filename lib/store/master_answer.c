@@ -277,14 +277,12 @@ static int
 read_command(struct reading *r, const struct bb_store_cmd *cmd, struct bbi_out_bytes *out)
 {
     struct bb_store_result result = {0};
-    if (!bbi_cmd_is_whole(cmd)) {
+    bool is_one = cmd->op == BB_STORE_GET || cmd->op == BBI_READ_ITEM;
+    bool is_range = cmd->op == BBI_READ_SCAN || cmd->op == BBI_READ_COUNT;
+    if ((!is_one && !is_range) || !bbi_cmd_is_whole(cmd)) {
         result.code = BB_EINVAL;
-    } else if (cmd->op == BB_STORE_GET || cmd->op == BBI_READ_ITEM) {
-        result.code = read_one(r, cmd, &result);
-    } else if (cmd->op == BBI_READ_SCAN || cmd->op == BBI_READ_COUNT) {
-        result.code = read_range(r, cmd, &result);
     } else {
-        result.code = BB_EINVAL;
+        result.code = is_one ? read_one(r, cmd, &result) : read_range(r, cmd, &result);
     }
     if (out->bytes > BBI_FRAME_BYTES_MAX && result.value.p != NULL) {
         result.code = BB_EMSGSIZE;

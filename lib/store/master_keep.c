@@ -39,7 +39,7 @@ grow(struct bbi_master *m)
     uint32_t old_slots = m->peer_slots;
     struct bbi_sender **old = m->peers;
     uint32_t slots = old_slots != 0 ? 2 * old_slots : PEER_SLOTS_FIRST;
-    struct bbi_sender **peers = calloc(slots, sizeof(*peers));
+    struct bbi_sender **peers = calloc(slots, sizeof(struct bbi_sender *));
     if (peers == NULL) {
         return false;
     }

@@ -234,7 +234,7 @@ run_atomic(struct bb_store *s,
     const struct bbi_state before = s->master->state;
     struct bbi_db_txn *outer = a->txn;
     size_t from = out->bytes;
-    size_t failed;
+    size_t failed = count;
     int code = 0;
     int rc = bbi_db_write_begin(s->master->house.env, outer, &a->txn);
     if (rc < 0) {

@@ -84,10 +84,10 @@ parts_of(struct bbi_master *m, const struct bbi_part_head *head, uint64_t node_i
 static int
 parts_grow(struct bbi_master *m, struct bbi_parts *a, size_t bytes)
 {
-    if (a->bytes + bytes > a->frame_bytes) {
+    if (bytes == 0 || a->bytes + bytes > a->frame_bytes) {
         return BB_ECORRUPT;
     }
-    if (a->bytes + bytes <= a->cap) {
+    if (a->p != NULL && a->bytes + bytes <= a->cap) {
         return 0;
     }
     size_t cap = (size_t)bbi_min_u64(2 * (a->bytes + bytes), a->frame_bytes);

@@ -180,7 +180,7 @@ Test(store_ops, reals_do_not_become_infinite_by_adding)
     bb_put_real(&open_val(&b)->b, 1.7e308);
     old = *close_val(&b);
     cr_assert_eq(run(BB_STORE_INCREMENT, &old, NULL, &by), BB_ERANGE);
-    bb_put_real(&open_val(&a)->b, -INFINITY);
+    bb_put_real(&open_val(&a)->b, (double)-INFINITY);
     by = *close_val(&a);
     cr_assert_eq(run(BB_STORE_INCREMENT, &old, NULL, &by), 0);
     cr_assert_eq(bb_get_real(&result, &real), 0);
