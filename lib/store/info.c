@@ -158,7 +158,7 @@ by_name(const void *a, const void *b)
 static void
 free_names(char **names, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; names != NULL && i < count; i++) {
         free(names[i]);
     }
     free((void *)names);
@@ -237,7 +237,7 @@ bb_look_stores(struct bb_look *look, bb_store_info_cb cb, void *user)
         return BB_EFORKED;
     }
     int64_t count = list_names(bus_path, &names);
-    for (int64_t i = 0; i < count && said == 0; i++) {
+    for (int64_t i = 0; names != NULL && i < count && said == 0; i++) {
         told += tell_of(bus_path, names[i], cb, user, &said);
     }
     if (count > 0) {

@@ -310,8 +310,8 @@ open_env(struct bbi_db_env *env,
          bool is_data_new)
 {
     char path[512];
-    struct stat st;
-    MDB_stat stat_of_main;
+    struct stat st = {0};
+    MDB_stat stat_of_main = {0};
     (void)snprintf(path, sizeof(path), "%s/lock.mdb", dir);
     bool is_lock_new = stat(path, &st) != 0;
     int rc = allocate_lock(path, flags, mode);

@@ -372,12 +372,32 @@ open_beside(struct bb_store *s, struct opening *op)
     return rc < 0 ? rc : try_reading(s, op);
 }
 
+/* One try.  BB_EAGAIN: another master is just beginning. */
+static int
+serve(struct bb_store *s, struct opening *op, const char *path, bool is_memory)
+{
+    bool is_standby = s->role == BB_STORE_STANDBY;
+    int rc = bbi_store_dir_make(&s->dir, path, is_memory, is_standby, &op->f);
+    bool is_beside = is_standby && rc == BB_EEXIST;
+    if (rc < 0 && !is_beside) {
+        return rc;
+    }
+    rc = is_memory ? 0 : bbi_store_dir_announce(op->bus_path, s->name, path, &op->f);
+    if (rc == 0) {
+        rc = is_beside ? open_beside(s, op) : start(s, op);
+    }
+    if (rc < 0) {
+        bbi_read_close(s);
+        bbi_store_dir_close(&s->dir);
+    }
+    return rc;
+}
+
 static int
 open_server(struct bb_store *s, struct opening *op)
 {
     char path[256];
     bool is_memory;
-    bool is_standby = s->role == BB_STORE_STANDBY;
     int64_t until = bbi_until_ns(s->timeout_ns);
     int rc = choose_place(op, path, &is_memory);
     if (rc == 0 && is_memory) {
@@ -390,17 +410,7 @@ open_server(struct bb_store *s, struct opening *op)
         s->quota_bytes = is_memory ? QUOTA_MEMORY : QUOTA_DISK;
     }
     for (;;) {
-        rc = bbi_store_dir_make(&s->dir, path, is_memory, is_standby, &op->f);
-        bool is_open = rc == 0 || (is_standby && rc == BB_EEXIST);
-        if (is_open && !is_memory) {
-            int named = bbi_store_dir_announce(op->bus_path, s->name, path, &op->f);
-            rc = named < 0 ? named : rc;
-        }
-        rc = rc == 0 ? start(s, op) : is_standby && rc == BB_EEXIST ? open_beside(s, op) : rc;
-        if (rc < 0 && is_open) {
-            bbi_read_close(s);
-            bbi_store_dir_close(&s->dir);
-        }
+        rc = serve(s, op, path, is_memory);
         if (rc != BB_EAGAIN || bbi_os_mono_ns() >= until) {
             break;
         }
