@@ -58,6 +58,9 @@ bbi_made_copy(struct bbi_made *m, const struct bb_value *v)
 {
     uint64_t head = bbi_head_read(v->p, v->bytes);
     size_t bytes = bbi_head_bytes(head);
+    if (head != 0 && v->p == m->p) {
+        return 0; /* it lies there: its padding is zero, and its last bytes must not become so */
+    }
     int rc = head == 0 ? BB_ECORRUPT : make_room(m, bbi_pad8(bytes));
     if (rc == 0) {
         bbi_put64(m->p + m->bytes - 8, 0);
