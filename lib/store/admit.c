@@ -108,6 +108,8 @@ bbi_store_admit(struct bb_store *s, uint64_t *generation, struct bbi_fault *f)
     struct bb_store_verdict verdict = {0};
     int rc = bbi_store_dir_current(&s->dir, generation);
     if (rc == BB_ENOENT || (s->flags & BB_STORE_FRESH) != 0) {
+        /* Who began one before and died left a part of it, also when nothing counts yet. */
+        bbi_store_dir_tidy(&s->dir, rc == 0 ? *generation : 0);
         *generation = rc == 0 ? *generation + 1 : 1;
         return bbi_store_begin_empty(s, *generation, f);
     }
