@@ -205,6 +205,22 @@ first_sweep(struct bb_store *s)
     return n < 0 && bbi_is_fatal((int)n) ? (int)n : 0;
 }
 
+/* What was served on this boot is not looked at before it is opened; if it then turns out to be damaged, it is. */
+static int
+admit_and_open(struct bb_store *s, uint64_t *generation, struct bbi_fault *f)
+{
+    int rc = bbi_store_admit(s, generation, f);
+    rc = rc < 0 ? rc : open_env(s, *generation, f);
+    if (rc == BB_ECORRUPT
+        && (s->flags & (BB_STORE_START_EMPTY | BB_STORE_VERIFY)) == BB_STORE_START_EMPTY) {
+        s->flags |= BB_STORE_VERIFY;
+        rc = bbi_store_admit(s, generation, f);
+        rc = rc < 0 ? rc : open_env(s, *generation, f);
+        s->flags &= ~(uint32_t)BB_STORE_VERIFY;
+    }
+    return rc;
+}
+
 static int
 begin(struct bb_store *s, struct bbi_fault *f)
 {
@@ -216,8 +232,11 @@ begin(struct bb_store *s, struct bbi_fault *f)
         s->flags &= ~(uint32_t)BB_STORE_FRESH; /* who takes over does not begin anew */
     }
     bbi_store_relaxed(&s->dir.ctl->flags, s->dir.is_memory ? BBI_STORE_IS_MEMORY : 0);
-    int rc = bbi_store_admit(s, &generation, f);
-    rc = rc < 0 ? rc : open_env(s, generation, f);
+    if ((int64_t)bbi_load_relaxed(&s->dir.ctl->compaction_status) == BB_EAGAIN) {
+        /* The last master died over it: who waits for it is told. */
+        bbi_store_release(&s->dir.ctl->compaction_status, (uint64_t)(int64_t)BB_ECANCELED);
+    }
+    int rc = admit_and_open(s, &generation, f);
     BBI_HOOK("store:opened");
     rc = rc < 0 ? rc : open_bus(s, f);
     if (rc < 0) {
