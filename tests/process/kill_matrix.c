@@ -15,6 +15,7 @@
 #include "busbar/request.h"
 #include "lib/endpoint/endpoint_impl.h"
 #include "lib/endpoint/subscriber_impl.h"
+#include "tests/support/matrix.h"
 #include "tests/support/process.h"
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -44,66 +45,6 @@ enum {
 enum { N_TARGET, N_DONE, N_QUIT };
 /* Orders and marks */
 enum { READY = 1, GO_ON = 1, HOLDING = 2, QUIT = 9 };
-
-struct row {
-    char hook[40];
-    char scene[16];
-    char end[8];
-    char label[80];
-    uint32_t hit;
-};
-
-/* ---- the table ---- */
-
-static size_t
-add_rows(struct row *rows, size_t count, size_t cap, char *line)
-{
-    char *save = NULL;
-    const char *hook = strtok_r(line, " \t\n", &save);
-    if (hook == NULL || hook[0] == '#') {
-        return count;
-    }
-    for (char *word; (word = strtok_r(NULL, " \t\n", &save)) != NULL && count < cap;) {
-        struct row *r = &rows[count++];
-        char *inner = NULL;
-        *r = (struct row){.hit = 1};
-        (void)snprintf(r->hook, sizeof(r->hook), "%s", hook);
-        (void)snprintf(r->scene, sizeof(r->scene), "%s", strtok_r(word, ":", &inner));
-        const char *next = strtok_r(NULL, ":", &inner);
-        if (next != NULL && next[0] >= '0' && next[0] <= '9') {
-            r->hit = (uint32_t)strtoul(next, NULL, 10);
-            next = strtok_r(NULL, ":", &inner);
-        }
-        (void)snprintf(r->end, sizeof(r->end), "%s", next != NULL ? next : "?");
-        (void)snprintf(r->label, sizeof(r->label), "%s %s:%u", r->hook, r->scene, r->hit);
-    }
-    return count;
-}
-
-static size_t
-read_rows(struct row *rows, size_t cap)
-{
-    char path[512], line[256];
-    size_t count = 0;
-    const char *source = getenv("BB_SOURCE_DIR");
-    const char *only = getenv("BB_ROW"); /* part of a row's label: for work on one */
-    (void)snprintf(path, sizeof(path), "%s/tests/process/kill_matrix.txt",
-                   source != NULL ? source : ".");
-    FILE *f = fopen(path, "re");
-    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
-        count = add_rows(rows, count, cap, line);
-    }
-    if (f != NULL) {
-        (void)fclose(f);
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (only == NULL || strstr(rows[i].label, only) != NULL) {
-            rows[kept++] = rows[i];
-        }
-    }
-    return kept;
-}
 
 /* ---- the living ---- */
 
@@ -177,7 +118,7 @@ holding_subscriber(struct bbt_side *side, const void *arg)
 
 /* ---- the world of one row ---- */
 
-static const struct row *row;
+static const struct bbt_row *row;
 static int stop_signal;
 static struct bbt_child a, b, r, l, holder, corpse, victim, heir;
 static struct actor actor_a, actor_b, actor_r, actor_l, actor_holder;
@@ -1007,8 +948,8 @@ static struct criterion_test_params
 params(void)
 {
     enum { CAP = 256 };
-    struct row *rows = cr_malloc(sizeof(*rows) * CAP);
-    return cr_make_param_array(struct row, rows, read_rows(rows, CAP), NULL);
+    struct bbt_row *rows = cr_malloc(sizeof(*rows) * CAP);
+    return cr_make_param_array(struct bbt_row, rows, bbt_rows(rows, CAP, false), NULL);
 }
 
 #if defined(BB_HOOKS) && BB_HOOKS
@@ -1018,7 +959,7 @@ ParameterizedTestParameters(kill_matrix, killed)
 }
 
 ParameterizedTest(
-    struct row *param, kill_matrix, killed, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
+    struct bbt_row *param, kill_matrix, killed, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
 {
     row = param;
     run_killed();
@@ -1030,7 +971,7 @@ ParameterizedTestParameters(kill_matrix, stopped)
 }
 
 ParameterizedTest(
-    struct row *param, kill_matrix, stopped, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
+    struct bbt_row *param, kill_matrix, stopped, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
 {
     row = param;
     run_stopped();
