@@ -598,6 +598,17 @@ CASE(70, what_a_write_does_to_the_deadline)
     OK(run_for(s, BB_STORE_EXPIRE, "k", NULL, BB_STORE_NEVER));
     bbt_clock_add(r.clock, 100 * BBT_S_NS);
     IS(s, "k", "7");
+    /* One that changes only the deadline leaves the value whole, also while somebody watches. */
+    struct bb_watch *w = watch(&r);
+    OK(run(s, BB_STORE_PUT, "set", "{1, 2}", NULL, NULL));
+    const struct bb_store_cmd again = {
+        .op = BB_STORE_INSERT, .key = bbt_v("set"), .index = bbt_v("1"), .expire_ns = BBT_S_NS};
+    struct bb_store_result out;
+    OK(bb_store_run(s, &again, 1, 0, &out));
+    IS(s, "set", "{1, 2}");
+    cr_assert_eq(left(s, "set"), BBT_S_NS);
+    cr_assert_str_eq(watched(w, 2), "A:+set={1, 2} A:~set({1, 2})={1, 2}");
+    bb_watch_close(w);
     end(&r);
 }
 

@@ -958,8 +958,12 @@ ParameterizedTestParameters(kill_matrix, killed)
     return params();
 }
 
-ParameterizedTest(
-    struct bbt_row *param, kill_matrix, killed, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
+ParameterizedTest(struct bbt_row *param,
+                  kill_matrix,
+                  killed,
+                  .init = make_bus,
+                  .fini = bbt_bus_end,
+                  .timeout = 100)
 {
     row = param;
     run_killed();
@@ -970,8 +974,12 @@ ParameterizedTestParameters(kill_matrix, stopped)
     return params();
 }
 
-ParameterizedTest(
-    struct bbt_row *param, kill_matrix, stopped, .init = make_bus, .fini = bbt_bus_end, .timeout = 100)
+ParameterizedTest(struct bbt_row *param,
+                  kill_matrix,
+                  stopped,
+                  .init = make_bus,
+                  .fini = bbt_bus_end,
+                  .timeout = 100)
 {
     row = param;
     run_stopped();
