@@ -61,13 +61,13 @@ void
 bbi_master_answer(struct bb_store *s, struct bbi_frame *fr)
 {
     struct bbi_master *m = s->master;
-    const unsigned char *p = m->out.p + fr->answer_off;
     size_t left = fr->answer_bytes;
     size_t most = bb_publisher_max(m->pub) - REPLY_ROOM;
     if (fr->refusal < 0) {
         bbi_master_refuse(s, &fr->from, fr->refusal);
         return;
     }
+    const unsigned char *p = m->out.p + fr->answer_off;
     int rc = 0;
     while (rc == 0) {
         size_t n = left < most ? left : most;
