@@ -52,6 +52,7 @@ static void __attribute__((format(printf, 2, 3))) damage(struct walk *w, const c
     va_list args;
     if (w->out->damaged++ == 0) {
         va_start(args, format);
+        /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is, one line above */
         (void)vsnprintf(w->out->what, sizeof(w->out->what), format, args);
         va_end(args);
     }

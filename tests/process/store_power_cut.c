@@ -19,6 +19,7 @@
 #include "tests/process/power_cut/replay.h"
 #include "tests/support/process.h"
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -339,7 +340,9 @@ wait_for(pid_t pid, int64_t ms)
 {
     int status = 0;
     int64_t deadline = bbt_now_ms() + bbt_ms(ms);
-    while (waitpid(pid, &status, WNOHANG) == 0) {
+    pid_t gone;
+    while ((gone = waitpid(pid, &status, WNOHANG)) != pid) {
+        cr_assert(gone == 0 || errno == EINTR, "waitpid: %s", strerror(errno));
         if (bbt_now_ms() > deadline) {
             (void)kill(pid, SIGKILL);
             (void)waitpid(pid, &status, 0);
@@ -491,7 +494,11 @@ check_store(struct bb_endpoint *ep, const char *path, const char *name, const st
     bb_store_close(s);
     rc = bb_store_verify(path, &verdict);
     if (rc < 0) {
-        wrong("%s, verify after more operations: %d %s", name, rc, verdict.what);
+        char current[500];
+        struct stat st;
+        (void)snprintf(current, sizeof(current), "%s/current", path);
+        wrong("%s, verify after more operations: %d %s (directory %d, current %d)", name, rc,
+              verdict.what, stat(path, &st), lstat(current, &st));
     }
 }
 
