@@ -665,7 +665,7 @@ static void
 mutate(const char *what, unsigned without)
 {
     static const struct scene small = {.name = "mutant", .ops = 80, .compact_every = 30};
-    enum { IMAGES = 10 };
+    enum { IMAGES = 20 };
     uint64_t seed = wish("BB_SEED", 1);
     uint32_t seeds = (uint32_t)wish("BB_MUTANTS", 20), found = 0;
     for (uint32_t i = 0; i < seeds; i++, seed++) {
