@@ -117,7 +117,6 @@ make_key(unsigned char out[KEY_BYTES], uint64_t number)
 {
     out[0] = 5;
     bench_store_key((char *)out + 1, number);
-
 }
 
 /* ---- writing ----------------------------------------------------------------------------------- */
