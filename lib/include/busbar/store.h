@@ -83,8 +83,9 @@ struct bb_store_opts {
     uint32_t role;    /* enum bb_store_role */
     uint32_t flags;   /* BB_STORE_... */
     const char *path; /* directory of a persistent store; NULL: in memory (clone: wherever it is) */
-    uint64_t
-        quota_bytes; /* master: of its data in all generations, 0.3 MiB each of locks not counted; 0: 1 GiB in memory, 16 GiB on disk; below 1 MiB: BB_EINVAL */
+    /* Master: of its data in all generations, 0.3 MiB each of locks not counted.  0: 1 GiB in memory, 16 GiB on
+     * disk; below 1 MiB: BB_EINVAL. */
+    uint64_t quota_bytes;
     int64_t timeout_ns; /* for a master to appear or answer, in all calls that wait; 0: 5 s */
     uint32_t
         window; /* frames of bb_store_send() that may wait for their answer; 0: 16, at most 16 */
