@@ -183,7 +183,7 @@ bbi_client_results(struct bbi_bytes answer, size_t count, struct bb_store_result
         if (rc == 0 && results != NULL) {
             results[i] = r;
         }
-        first = rc == 0 && first == 0 ? r.code : first;
+        first = rc == 0 ? bbi_first_code(first, r.code) : first;
     }
     return rc < 0 ? rc : first;
 }

@@ -116,6 +116,13 @@ void bbi_answer_write(void *out,
 unsigned char *bbi_result_write(unsigned char *p, const struct bb_store_result *r);
 /* Values are as long as they say, and no more is checked: the master is trusted with what it answers. */
 BB_MUST_USE int bbi_answer_read(struct bbi_answer_head *head, struct bbi_bytes answer);
+/* What several results come to: the first code that is not 0, and of an atomic frame that of the one that failed. */
+static inline int
+bbi_first_code(int first, int code)
+{
+    return first == 0 || (first == BB_ECANCELED && code < 0) ? code : first;
+}
+
 BB_MUST_USE int
 bbi_answer_next(struct bbi_bytes answer, size_t *off, struct bb_store_result *result);
 

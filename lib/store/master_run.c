@@ -762,7 +762,7 @@ bbi_master_run(struct bb_store *s,
     for (size_t i = 0; i < count; i++) {
         rc = bbi_answer_next((struct bbi_bytes){m->own.p, m->own.bytes}, &off, &results[i]);
         BBI_ASSERT(rc == 0); /* our own bytes */
-        first = first == 0 ? results[i].code : first;
+        first = bbi_first_code(first, results[i].code);
     }
     bbi_master_note(s, before);
     bbi_master_tell(s);

@@ -266,7 +266,7 @@ check_form()
         while IFS=: read -r _ _ line _ text; do
             [[ $text == *STYLE* ]] && [ "$line" -ge "${first:-0}" ] && [ "$line" -le "${last:-0}" ] && continue
             wrong "$page:$line" "$text"
-        done < <(mandoc -Tlint "$SOURCE/$page" 2>&1 \
+        done < <(mandoc -Tlint "$SOURCE/$page" 2>/dev/null \
             | grep -vE 'referenced manual not found|outdated mandoc.db|^mandoc: [^:]*: (see above|No such)')
     done < <(pages)
 }

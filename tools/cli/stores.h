@@ -45,7 +45,7 @@ struct cli_store_options {
                     .values = "@types", .help = "the type of keys (else what they look like)")
 #define CLI_STORE_PREFIX                                                                           \
     CLI_STORE_ENTRY(prefix, .letter = 'p', .name = "prefix", .type = CLI_TEXT, .arg = "PREFIX",    \
-                    .help = "only keys with this prefix, as the argument KEY-PREFIX")
+                    .help = "only keys with this prefix, as the argument KEY_PREFIX")
 #define CLI_STORE_AFTER                                                                            \
     CLI_STORE_ENTRY(after, .name = "after", .type = CLI_TEXT, .arg = "KEY",                        \
                     .help = "begin behind this key, which need not be there")

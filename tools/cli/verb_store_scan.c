@@ -53,7 +53,7 @@ read_range(struct scan *scan)
     const struct cli_store_options *o = scan->store.o;
     const char *prefix = scan->store.arg_count > 0 ? scan->store.args[0] : o->prefix;
     if (scan->store.arg_count > 0 && o->prefix != NULL) {
-        return cli_wrong(scan->store.call->verb, "KEY-PREFIX and --prefix are the same; give one");
+        return cli_wrong(scan->store.call->verb, "KEY_PREFIX and --prefix are the same; give one");
     }
     int code = cli_store_read_prefix(&scan->store, prefix, &scan->prefix_native, &scan->prefix,
                                      &scan->walk.prefix);
@@ -112,7 +112,7 @@ static const struct cli_option count_options[] = {
 };
 
 #define PREFIX_TEXT                                                                                \
-    "KEY-PREFIX is a string (string keys that begin with it), a subnet (address and\n"             \
+    "KEY_PREFIX is a string (string keys that begin with it), a subnet (address and\n"             \
     "subnet keys in it) or a vector (vector keys that begin with its elements)."
 #define PAGE_TEXT                                                                                  \
     "Keys come in the store's order, by type and within it.  It goes by pages and\n"               \
@@ -124,7 +124,7 @@ const struct cli_verb cli_verb_store_keys = {
     .noun = "store",
     .name = "keys",
     .line = "list the keys",
-    .usage = "[OPTION]... STORE [KEY-PREFIX]",
+    .usage = "[OPTION]... STORE [KEY_PREFIX]",
     .text = PREFIX_TEXT "\n\n" PAGE_TEXT,
     .examples = "busbar store keys hosts 10.0.0.0/8\n"
                 "busbar store keys hosts --limit 100 --after 10.0.0.17\n",
@@ -140,7 +140,7 @@ const struct cli_verb cli_verb_store_scan = {
     .noun = "store",
     .name = "scan",
     .line = "print keys and values",
-    .usage = "[OPTION]... STORE [KEY-PREFIX]",
+    .usage = "[OPTION]... STORE [KEY_PREFIX]",
     .text = "A line has KEY, a tab and the value, both with line ends, tabs and backslashes\n"
             "escaped; with --json key, value, version and expires_ns, as `store get` has\n"
             "them.\n"
@@ -159,7 +159,7 @@ const struct cli_verb cli_verb_store_count = {
     .noun = "store",
     .name = "count",
     .line = "count the keys",
-    .usage = "[OPTION]... STORE [KEY-PREFIX]",
+    .usage = "[OPTION]... STORE [KEY_PREFIX]",
     .text = "Those that have expired are not counted, also when they were not swept yet.\n"
             "\n" PREFIX_TEXT,
     .examples = "busbar store count hosts\n",

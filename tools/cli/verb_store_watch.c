@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tools/cli/verb_store_watch.c - `busbar store watch STORE [KEY-PREFIX]`: changes of keys as they happen.
+ * tools/cli/verb_store_watch.c - `busbar store watch STORE [KEY_PREFIX]`: changes of keys as they happen.
  *
  * The master keeps a log of changes while somebody watches; it is read in place, also while there is no master.
  */
@@ -250,7 +250,7 @@ const struct cli_verb cli_verb_store_watch = {
     .noun = "store",
     .name = "watch",
     .line = "show changes of keys as they happen",
-    .usage = "[OPTION]... STORE [KEY-PREFIX]",
+    .usage = "[OPTION]... STORE [KEY_PREFIX]",
     .text = "A line has the time, the store's version, the node that wrote, what happened\n"
             "(inserted, updated, erased, expired), the key, and old -> new value.  No change\n"
             "is missing, but for a line `GAP`: it says up to which version changes are not\n"
@@ -258,7 +258,7 @@ const struct cli_verb cli_verb_store_watch = {
             "the quota) or nobody watched then.\n"
             "\n"
             "With --json a line has t, version, change, key, value, old, expires_ns, node\n"
-            "and node_id; a gap has change, after and version.  KEY-PREFIX is as in `store keys`.",
+            "and node_id; a gap has change, after and version.  KEY_PREFIX is as in `store keys`.",
     .examples = "busbar store watch hosts 10.0.0.0/8\n"
                 "busbar store watch jobs -n 1 -W 10m --json\n",
     .options = options,

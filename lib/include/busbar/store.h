@@ -185,7 +185,8 @@ enum {
  * bb_store_run - runs commands and waits for their results; on a master at once.
  *
  * Owner     results[i].value is valid until the next call with this handle.
- * Returns   0 all have code 0; else the first code that is not, all results are filled; or nothing ran that is
+ * Returns   0 all have code 0; else the first code that is not (with ATOMIC that of the command that failed, not
+ *           BB_ECANCELED), all results are filled; or nothing ran that is
  *           known of, and results are not filled: BB_ETIMEDOUT nobody answered in time, what was sent may yet run
  *           (never twice); BB_EINVAL; BB_EMSGSIZE more than 64 MiB; BB_ENOTSUP a handle for looking.
  */

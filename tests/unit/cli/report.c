@@ -37,6 +37,8 @@ static const struct {
     {BB_EFORKED, 8},
     {BB_EEND, 8},
     {BB_ENORESPONDERS, 1},
+    {BB_ERANGE, 8},
+    {BB_ECANCELED, 8},
     {-EPERM, 5},
     {-EROFS, 5},
     {-EDQUOT, 7},
