@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/net/net.h - TCP for some dozens of fat links: one interface, two engines.
+ *
+ * Used by    lib/bridge.
+ * Threads    One thread for each struct bbi_net; handlers are called on it, from bbi_net_wait() alone.
+ * Engines    io_uring (multishot accept and receive into a provided ring of buffers; one send in flight on each
+ *            socket, gathered from up to 64 pieces; one wait for completions, descriptors and the timeout) and
+ *            epoll; every promise below holds on both.
+ * Ids        Slot and generation: what comes late for a connection that is closed is recognised and dropped.
+ * Memory     Fixed at open: buffers to receive into, slots.  Nothing that a peer says makes it grow.
+ * Order      Bytes of a connection come and go in order.  After closed() nothing more comes of it.
+ */
+#ifndef BUSBAR_LIB_NET_NET_H
+#define BUSBAR_LIB_NET_NET_H
+
+#include "shm/base.h"
+#include "shm/fault.h"
+#include "shm/status.h"
+#include <stdbool.h>
+#include <sys/uio.h>
+
+enum bbi_net_engine { BBI_NET_AUTO = 0, BBI_NET_URING = 1, BBI_NET_EPOLL = 2 };
+enum {
+    BBI_NET_PIECES = 64, /* of one send */
+    BBI_NET_SEND_BYTES = 256 << 10,
+    BBI_NET_ADDRESS_BYTES = 64, /* "192.0.2.1:4711", "[2001:db8::1]:4711" */
+};
+
+struct bbi_net;
+
+/* 0: none.  Never reused. */
+struct bbi_net_id {
+    uint64_t v;
+};
+
+enum bbi_net_how {
+    BBI_NET_ORDERLY = 0, /* what is being sent goes out first, then FIN; given up after 1 s */
+    BBI_NET_ABORT = 1,   /* at once, with RST: nothing stays in the kernel */
+};
+
+/* Any of them may call any function of this net but bbi_net_wait() and bbi_net_close(). */
+struct bbi_net_handler {
+    void (*accepted)(void *user,
+                     struct bbi_net_id listener,
+                     struct bbi_net_id conn,
+                     const char *peer);
+    void (*connected)(void *user,
+                      struct bbi_net_id conn,
+                      int status); /* 0, or why not: the id is gone */
+    void (*received)(void *user,
+                     struct bbi_net_id conn,
+                     const void *data,
+                     size_t bytes); /* valid within */
+    void (*sent)(void *user,
+                 struct bbi_net_id conn); /* all of the last bbi_net_send(): its memory is free */
+    /* status 0: the peer ended in order; else -errno.  The memory of a send is free; the id is gone. */
+    void (*closed)(void *user, struct bbi_net_id conn, int status);
+    void (*readable)(void *user, int fd); /* of bbi_net_watch(): level-like */
+};
+
+struct bbi_net_opts {
+    enum bbi_net_engine engine;
+    uint32_t connections; /* slots; 0: 256 */
+    uint32_t buffers;     /* to receive into, of 16 KiB; a power of two; 0: 256 */
+    bool is_restricted;   /* io_uring: operations that are not used are forbidden from the start */
+    int64_t
+        user_timeout_ns; /* bytes that are not acknowledged for so long end a connection; 0: 5 s */
+};
+
+/*
+ * bbi_net_open - probes (unless the engine is given), tests itself over a socket pair, and says what it chose.
+ *
+ * Returns   0; BB_ENOTSUP the engine that was asked for is not to be had: f says why (EPERM and the sysctl or seccomp
+ *           that is behind it, ENOSYS, an operation that is missing, the self-test); BB_ENOMEM; BB_EMFILE.
+ */
+BB_MUST_USE int bbi_net_open(struct bbi_net **out,
+                             const struct bbi_net_opts *opts,
+                             const struct bbi_net_handler *handler,
+                             void *user,
+                             struct bbi_fault *f);
+void bbi_net_close(struct bbi_net *net);                    /* aborts what is open; tells nobody */
+const char *bbi_net_engine_name(const struct bbi_net *net); /* "io_uring", "epoll" */
+const char *bbi_net_why(const struct bbi_net *net);         /* AUTO took epoll: why; else "" */
+/* bbi_net_probe - what AUTO would take, and why not io_uring (why may be NULL): for `busbar doctor`. */
+enum bbi_net_engine bbi_net_probe(char *why, size_t cap);
+
+/*
+ * bbi_net_listen - host may be a name, an address, "*" (all); port 0: the kernel's choice, *port_out.
+ * Returns   0; -EADDRINUSE, -EACCES ...; BB_ENOENT no such host (f says it).  EMFILE on accept pauses accepting
+ *           until a descriptor is free again: existing connections live, no spinning.
+ */
+BB_MUST_USE int bbi_net_listen(struct bbi_net *net,
+                               const char *host,
+                               uint16_t port,
+                               struct bbi_net_id *out,
+                               uint16_t *port_out,
+                               struct bbi_fault *f);
+/* bbi_net_connect - tells connected() later; resolving a name blocks, addresses do not. */
+BB_MUST_USE int bbi_net_connect(struct bbi_net *net,
+                                const char *host,
+                                uint16_t port,
+                                int64_t timeout_ns,
+                                struct bbi_net_id *out,
+                                struct bbi_fault *f);
+/* bbi_net_send - one at a time: BB_EBUSY until sent().  Pieces and what they point to stay as they are until then. */
+BB_MUST_USE int
+bbi_net_send(struct bbi_net *net, struct bbi_net_id conn, const struct iovec *pieces, int count);
+/* bbi_net_pause - no received() until it is let go on: the peer's window fills.  What is in buffers may still come. */
+void bbi_net_pause(struct bbi_net *net, struct bbi_net_id conn, bool is_paused);
+/* bbi_net_end - of connections and listeners; closed() is not called for it. */
+void bbi_net_end(struct bbi_net *net, struct bbi_net_id id, enum bbi_net_how how);
+
+BB_MUST_USE int bbi_net_watch(struct bbi_net *net, int fd);
+void bbi_net_unwatch(struct bbi_net *net, int fd);
+
+/*
+ * bbi_net_wait - handles what is there, waiting at most timeout_ns for the first (0: not, negative: without bound).
+ * Returns   how many handlers were called; 0 time ran out or a signal came; a fault of the engine.
+ */
+BB_MUST_USE int bbi_net_wait(struct bbi_net *net, int64_t timeout_ns);
+
+struct bbi_net_stats {
+    uint64_t system_calls; /* io_uring_enter; epoll_wait, sendmsg, recv */
+    uint64_t sends, short_sends, receives;
+    uint64_t sent_bytes, received_bytes;
+    uint64_t no_buffers; /* times all buffers were in use */
+    uint64_t stale;      /* completions of connections that were gone */
+};
+void bbi_net_stats(const struct bbi_net *net, struct bbi_net_stats *out);
+
+#endif
