@@ -3,7 +3,8 @@
  * lib/net/net.h - TCP for some dozens of fat links: one interface, two engines.
  *
  * Used by    lib/bridge.
- * Threads    One thread for each struct bbi_net; handlers are called on it, from bbi_net_wait() alone.
+ * Threads    One thread for each struct bbi_net, the one that opened it (io_uring insists on that); handlers are
+ *            called on it, from bbi_net_wait() alone.
  * Engines    io_uring (multishot accept and receive into a provided ring of buffers; one send in flight on each
  *            socket, gathered from up to 64 pieces; one wait for completions, descriptors and the timeout) and
  *            epoll; every promise below holds on both.
@@ -35,8 +36,14 @@ struct bbi_net_id {
 };
 
 enum bbi_net_how {
-    BBI_NET_ORDERLY = 0, /* what is being sent goes out first, then FIN; given up after 1 s */
-    BBI_NET_ABORT = 1,   /* at once, with RST: nothing stays in the kernel */
+    /*
+     * What is being sent goes out first, then FIN; what still comes is dropped; given up after 1 s.  The memory of a
+     * send that is under way stays in use: sent() says when it is free, also when it was given up, and is the last
+     * that comes of this id.
+     */
+    BBI_NET_ORDERLY = 0,
+    BBI_NET_ABORT =
+        1, /* at once, with RST: nothing stays in the kernel, the memory of a send is free on return */
 };
 
 /* Any of them may call any function of this net but bbi_net_wait() and bbi_net_close(). */
@@ -45,27 +52,37 @@ struct bbi_net_handler {
                      struct bbi_net_id listener,
                      struct bbi_net_id conn,
                      const char *peer);
-    void (*connected)(void *user,
-                      struct bbi_net_id conn,
-                      int status); /* 0, or why not: the id is gone */
+    /* status 0, or why not (-ECONNREFUSED, -ETIMEDOUT ...): the id is gone. */
+    void (*connected)(void *user, struct bbi_net_id conn, int status);
     void (*received)(void *user,
                      struct bbi_net_id conn,
                      const void *data,
                      size_t bytes); /* valid within */
     void (*sent)(void *user,
                  struct bbi_net_id conn); /* all of the last bbi_net_send(): its memory is free */
-    /* status 0: the peer ended in order; else -errno.  The memory of a send is free; the id is gone. */
+    /*
+     * status 0: the peer ended in order; else -errno.  The memory of a send is free; the id is gone.  What the peer
+     * sent before is received first, also when it was our send that failed.
+     */
     void (*closed)(void *user, struct bbi_net_id conn, int status);
     void (*readable)(void *user, int fd); /* of bbi_net_watch(): level-like */
 };
 
 struct bbi_net_opts {
     enum bbi_net_engine engine;
-    uint32_t connections; /* slots; 0: 256 */
-    uint32_t buffers;     /* to receive into, of 16 KiB; a power of two; 0: 256 */
-    bool is_restricted;   /* io_uring: operations that are not used are forbidden from the start */
-    int64_t
-        user_timeout_ns; /* bytes that are not acknowledged for so long end a connection; 0: 5 s */
+    /* Connections at once, either way, at most 32,768; 0: 256.  More wait; of a burst some may be closed at once. */
+    uint32_t connections;
+    /*
+     * To receive into, of 16 KiB; a power of two, at most 32,768; 0: 32.  More are not faster: io_uring goes round
+     * them, and what does not stay in the processor's cache is written to memory and fetched again.
+     */
+    uint32_t buffers;
+    bool is_restricted; /* io_uring: operations that are not used are forbidden from the start */
+    /*
+     * Bytes that are not acknowledged for so long end a connection (TCP_USER_TIMEOUT); 0: 5 s; negative: the kernel's
+     * own patience.  A peer that lives but does not read counts too: who wants to outlast one asks for more.
+     */
+    int64_t user_timeout_ns;
 };
 
 /*
@@ -81,7 +98,7 @@ BB_MUST_USE int bbi_net_open(struct bbi_net **out,
                              struct bbi_fault *f);
 void bbi_net_close(struct bbi_net *net);                    /* aborts what is open; tells nobody */
 const char *bbi_net_engine_name(const struct bbi_net *net); /* "io_uring", "epoll" */
-const char *bbi_net_why(const struct bbi_net *net);         /* AUTO took epoll: why; else "" */
+const char *bbi_net_why(const struct bbi_net *net); /* AUTO took epoll: why, a sentence; else "" */
 /* bbi_net_probe - what AUTO would take, and why not io_uring (why may be NULL): for `busbar doctor`. */
 enum bbi_net_engine bbi_net_probe(char *why, size_t cap);
 
@@ -96,21 +113,33 @@ BB_MUST_USE int bbi_net_listen(struct bbi_net *net,
                                struct bbi_net_id *out,
                                uint16_t *port_out,
                                struct bbi_fault *f);
-/* bbi_net_connect - tells connected() later; resolving a name blocks, addresses do not. */
+/*
+ * bbi_net_connect - tells connected() later; resolving a name blocks, addresses do not.  A name's addresses are tried
+ * in turn, each for its share of the time; timeout_ns 0: 10 s.
+ * Returns   0; BB_ENOENT no such host; BB_EFULL no connection is free; BB_EMFILE, BB_ENFILE (f says it).
+ */
 BB_MUST_USE int bbi_net_connect(struct bbi_net *net,
                                 const char *host,
                                 uint16_t port,
                                 int64_t timeout_ns,
                                 struct bbi_net_id *out,
                                 struct bbi_fault *f);
-/* bbi_net_send - one at a time: BB_EBUSY until sent().  Pieces and what they point to stay as they are until then. */
+/*
+ * bbi_net_send - one at a time: the bytes that the pieces point to stay as they are until sent().
+ * Returns   0; BB_EBUSY the last one is not sent(); BB_EAGAIN not yet connected(); BB_ENOENT the id is gone;
+ *           BB_EINVAL no byte, or more than BBI_NET_PIECES; BB_EMSGSIZE more than BBI_NET_SEND_BYTES.
+ */
 BB_MUST_USE int
 bbi_net_send(struct bbi_net *net, struct bbi_net_id conn, const struct iovec *pieces, int count);
 /* bbi_net_pause - no received() until it is let go on: the peer's window fills.  What is in buffers may still come. */
 void bbi_net_pause(struct bbi_net *net, struct bbi_net_id conn, bool is_paused);
-/* bbi_net_end - of connections and listeners; closed() is not called for it. */
+/* bbi_net_end - of connections and listeners; closed() is not called for it.  An id that is gone is no matter. */
 void bbi_net_end(struct bbi_net *net, struct bbi_net_id id, enum bbi_net_how how);
 
+/*
+ * bbi_net_watch - readable() while fd has something to read.  Unwatch it before it is closed.
+ * Returns   0; BB_EEXIST it is watched; BB_EINVAL not a descriptor that can be waited for; BB_EFULL.
+ */
 BB_MUST_USE int bbi_net_watch(struct bbi_net *net, int fd);
 void bbi_net_unwatch(struct bbi_net *net, int fd);
 

@@ -17,6 +17,7 @@ may_include()
         ;;
     lib/store) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/store/ <busbar/' ;;
     lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
+    lib/net) echo '"shm/ "lib/net/ <busbar/status.h>' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
@@ -81,7 +82,7 @@ check()
 {
     local folder
     check_includes shm
-    for folder in include topic value endpoint store cluster; do
+    for folder in include topic value endpoint store cluster net; do
         check_includes "lib/$folder"
     done
     for folder in "$SOURCE"/tools/*/; do
@@ -105,7 +106,7 @@ check()
 
 clean_tree()
 {
-    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster tools/cli tests/unit/shm tests/stress examples
+    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster lib/net tools/cli tests/unit/shm tests/stress examples
     echo '#include <stdatomic.h>' >shm/atomic.h
     printf '#include "shm/atomic.h"\n#include <xxhash.h>\n' >shm/ring.c
     echo '#include <busbar/status.h>' >lib/include/busbar/topic.h
@@ -113,6 +114,9 @@ clean_tree()
     touch lib/topic/match.h
     printf '#include "match.h"\n' >lib/topic/more.c
     printf '#include "busbar/endpoint.h"\n#include "lib/topic/match.h"\n' >lib/endpoint/attach.c
+    printf '#include "lib/net/net.h"\n#include "shm/ring.h"\n#include <liburing.h>\n' >lib/net/uring.c
+    touch lib/net/net.h
+    printf '#include "lib/net/net.h"\n' >lib/net/net.c
     printf '#include <busbar/busbar.h>\n#include "tools/cli/cli.h"\n' >tools/cli/main.c
     printf '#include <criterion/criterion.h>\n#include "shm/ring.h"\n' >tests/unit/shm/ring.c
     printf '#include <stdatomic.h>\n' >tests/stress/ring.c
@@ -126,6 +130,10 @@ seed_shm_includes_topic() { echo '#include "topic/match.h"' >>shm/ring.c; echo s
 seed_topic_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/topic/match.c; echo lib/topic/match.c:4; }
 seed_topic_includes_value() { echo '#include <busbar/value.h>' >>lib/topic/match.c; echo lib/topic/match.c:4; }
 seed_endpoint_includes_cluster() { echo '#include "lib/cluster/pool.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
+seed_net_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/net/net.c; echo lib/net/net.c:2; }
+seed_net_includes_public() { echo '#include <busbar/endpoint.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
+seed_endpoint_includes_net() { echo '#include "lib/net/net.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
+seed_second_uring_door() { echo '#include <liburing.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
 seed_public_includes_internal() { echo '#include "shm/ring.h"' >>lib/include/busbar/topic.h; echo topic.h:2; }
 seed_tool_includes_shm() { echo '#include "shm/ring.h"' >>tools/cli/main.c; echo tools/cli/main.c:3; }
 seed_example_includes_lib() { echo '#include "lib/topic/match.h"' >examples/more.cc; echo examples/more.cc:1; }
