@@ -100,7 +100,7 @@ keep_in_order(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg 
         c->is_out_of_memory = true; /* the caller is told */
         return;
     }
-    if (!bb_msg_valid(c->sub, msg)) {
+    if (!bbi_msg_was_copied(c->sub, msg)) {
         one.first->msg.attr &= ~(uint32_t)BBI_MSG_COPIED;
     }
     bbi_items_add(list, one.first);

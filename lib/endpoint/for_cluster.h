@@ -52,8 +52,13 @@ enum {
 
 /*
  * bbi_msg_copy - *out is a private copy with all that it points to; the memory to free, NULL: none is left.
- * A view may be overwritten meanwhile: ask bb_msg_valid() about msg afterwards.
+ * A view may be overwritten meanwhile: ask bbi_msg_was_copied() about msg afterwards.
  */
 void *bbi_msg_copy(const struct bb_msg *msg, struct bb_msg *out);
+/*
+ * bbi_msg_was_copied - true if this message of the last poll is whole still: the copy is good, and counts as
+ * delivered whatever happens to the view before it is released.  Once for each message.
+ */
+BB_MUST_USE bool bbi_msg_was_copied(struct bb_subscriber *sub, const struct bb_msg *msg);
 
 #endif

@@ -50,6 +50,9 @@ bbi_given_drop_told(struct bb_subscriber *sub)
     }
 }
 
+/* Stands for the position of a message that was copied whole: nothing that happens to the view matters any more. */
+#define COPIED_POS UINT64_MAX
+
 /* How many of a run whose first message is no longer whole were overwritten; they count as lost instead. */
 static int
 count_overwritten(const struct bb_subscriber *sub, const struct bbi_run *run)
@@ -57,7 +60,8 @@ count_overwritten(const struct bb_subscriber *sub, const struct bbi_run *run)
     struct bbi_source *src = run->source;
     int overwritten = 0;
     for (uint32_t i = 0; i < run->count; i++) {
-        overwritten += !bbi_reader_is_whole(&src->reader, sub->given_pos[run->first + i]);
+        uint64_t pos = sub->given_pos[run->first + i];
+        overwritten += pos != COPIED_POS && !bbi_reader_is_whole(&src->reader, pos);
     }
     src->delivered -= (uint64_t)overwritten;
     src->reader.lost += (uint64_t)overwritten; /* their topics were wanted: no sorting */
@@ -74,7 +78,8 @@ settle_run(struct bb_subscriber *sub, const struct bbi_run *run)
     if (sub->is_copying) {
         return 0;
     }
-    if (BBI_UNLIKELY(!bbi_reader_is_whole(&src->reader, sub->given_pos[run->first]))) {
+    uint64_t first = sub->given_pos[run->first];
+    if (BBI_UNLIKELY(first == COPIED_POS || !bbi_reader_is_whole(&src->reader, first))) {
         overwritten = count_overwritten(sub, run);
     }
     if (src->refs == 0) {
@@ -120,14 +125,14 @@ static bool
 find_given(const struct bb_subscriber *sub,
            const struct bbi_run *run,
            const unsigned char *data,
-           uint64_t *pos)
+           uint64_t **pos)
 {
     const struct bbi_ring_map *m = &run->source->reader.map;
     uintptr_t best = m->max_msg + 1;
     for (uint32_t i = 0; i < run->count; i++) {
-        uint64_t at = sub->given_pos[run->first + i];
-        uintptr_t off = (uintptr_t)data - (uintptr_t)(m->pay + (at & m->pay_mask));
-        if (off < best) { /* behind the data is far above, unsigned */
+        uint64_t *at = &sub->given_pos[run->first + i];
+        uintptr_t off = (uintptr_t)data - (uintptr_t)(m->pay + (*at & m->pay_mask));
+        if (*at != COPIED_POS && off < best) { /* behind the data is far above, unsigned */
             best = off;
             *pos = at;
         }
@@ -135,10 +140,25 @@ find_given(const struct bb_subscriber *sub,
     return best <= m->max_msg;
 }
 
+/* Where the position of this message of the last poll is kept; NULL: it is none, or was copied. */
+static uint64_t *
+given_of(const struct bb_subscriber *sub, const struct bb_msg *msg, struct bbi_source **source)
+{
+    uint64_t *pos = NULL;
+    for (uint32_t i = 0; i < sub->run_count; i++) {
+        const struct bbi_run *run = &sub->runs[i];
+        if (run->source->index == msg->ring && find_given(sub, run, msg->data, &pos)) {
+            *source = run->source;
+            return pos;
+        }
+    }
+    return NULL;
+}
+
 int
 bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
 {
-    uint64_t pos = 0;
+    struct bbi_source *source;
     if (bbi_is_forked(sub->fork_gen)) {
         return 0;
     }
@@ -146,11 +166,22 @@ bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
         return 1;
     }
     bbi_fence_acquire(); /* R2 */
-    for (uint32_t i = 0; i < sub->run_count; i++) {
-        const struct bbi_run *run = &sub->runs[i];
-        if (run->source->index == msg->ring && find_given(sub, run, msg->data, &pos)) {
-            return bbi_reader_is_whole(&run->source->reader, pos);
-        }
+    const uint64_t *pos = given_of(sub, msg, &source);
+    return pos != NULL ? bbi_reader_is_whole(&source->reader, *pos) : 0;
+}
+
+bool
+bbi_msg_was_copied(struct bb_subscriber *sub, const struct bb_msg *msg)
+{
+    struct bbi_source *source;
+    if (sub->is_copying || msg->status != NULL || (msg->attr & BBI_MSG_COPIED) != 0) {
+        return true;
     }
-    return 0;
+    bbi_fence_acquire(); /* R2: what was copied is copied by now */
+    uint64_t *pos = given_of(sub, msg, &source);
+    if (pos == NULL || !bbi_reader_is_whole(&source->reader, *pos)) {
+        return false;
+    }
+    *pos = COPIED_POS;
+    return true;
 }
