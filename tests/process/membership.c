@@ -140,6 +140,8 @@ take_message(struct node *n, const struct bb_msg *m)
                   (unsigned long)n->voided);
         n->voided -= m->lost - gap;
     }
+    /* One that was held back, and overwritten before it was copied, counted as lost when the cluster polled again. */
+    n->voided += bb_msg_valid(bb_cluster_subscriber(n->c), m) == 0;
     uint64_t said = 0;
     memcpy(&said, m->data, sizeof(said));
     BBT_CHECK(n->side,
