@@ -832,13 +832,6 @@ step_command(struct log *l)
     }
 }
 
-static void
-skip_frame(struct log *l)
-{
-    const struct frame *f = &l->frame[l->at_frame++];
-    l->at_command = f->first + f->count;
-}
-
 /* The writer's next command that explains it.  Answered commands may not be passed over if they changed something. */
 static void
 attribute(struct log *l, const struct entry *e)
@@ -869,11 +862,7 @@ attribute(struct log *l, const struct entry *e)
         FITS(!is_answered,
              "it is not what command %u on key %u (frame %u of %u) does, which is next", c->op,
              c->key, l->at_frame, l->frames);
-        if ((f->flags & BB_STORE_ATOMIC) != 0) { /* it may have been undone */
-            skip_frame(l);
-        } else {
-            step_command(l);
-        }
+        step_command(l); /* it changed nothing, or never ran, or was undone with its frame */
     }
     FITS(false, "no command of that node did it: one ran twice");
 }
