@@ -9,6 +9,8 @@
  *            is told of the victim's end once; its name can be taken; gc leaves no file.
  *   stopped  The others finish meanwhile, and deaths are still noticed; continued, the victim finishes too, or
  *            finds itself evicted and accounts for every message.
+ *
+ * bb-timeout: 300
  */
 #include "busbar/cluster.h"
 #include "busbar/inspect.h"

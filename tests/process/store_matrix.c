@@ -6,7 +6,7 @@
  *         standbys, a client that counts, a reader in place; a victim plays the scene and is killed (test `killed`) or
  *         stopped (test `stopped`) at the hook; then the client has to be answered again, by whoever is master.
  *
- * BB_ROW  part of a row's label: for work on one.
+ * BB_ROW  part of a row's label: for work on one.  bb-timeout: 300
  */
 #include "busbar/inspect.h"
 #include "shm/hook.h"
