@@ -200,11 +200,13 @@ start(struct bb_subscriber *sub, const struct bb_subscriber_opts *o, struct bbi_
     }
     sub->ping = bbi_load_relaxed(&sub->at->bus->bells[sub->file.index].ping);
     bbi_store_relaxed(&((struct bbi_sub *)sub->file.seg.base)->pong, sub->ping);
+    /* Rings first: whoever sees that we want something finds us joined.  A request that came between the two was
+     * for us, as its publisher saw it, and unheard. */
+    bbi_sources_discover(sub);
     rc = write_filters(sub);
     if (rc < 0) {
         return bbi_fault_set(f, rc, "prefixes", "the prefixes do not fit: %s", bb_strerror(rc));
     }
-    bbi_sources_discover(sub);
     if (sub->start != BB_START_NOW) {
         (void)bbi_sources_open_dead(sub, NULL);
     }

@@ -6,6 +6,7 @@
  * killed; deadlines pass by polling until they have.
  */
 #include "lib/endpoint/request_impl.h"
+#include "shm/hook.h"
 #include "shm/os.h"
 #include "tests/unit/shm/bus_dir.h"
 #include <malloc.h>
@@ -158,6 +159,50 @@ lose_locks(struct side *s)
     (void)close(s->ep->at.lock_fd);
     s->ep->at.lock_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
+
+/* ---- while somebody opens ---- */
+
+#if defined(BB_HOOKS) && BB_HOOKS
+static struct side *hook_asker;
+static const char *hook_at;
+static int hook_rc;
+
+static void
+ask_at(const char *name)
+{
+    if (strcmp(name, hook_at) == 0) {
+        const struct bb_request_opts o = {.size = sizeof(o)};
+        hook_at = "";
+        hook_rc =
+            bb_request(topic_of(hook_asker, "add"), hook_asker->sub, "?", 1, BB_RAW, &o, NULL);
+    }
+}
+
+/* Whoever is counted as asked hears it, also one that is just opening. */
+Test(request, one_that_opens_is_asked_only_when_it_hears)
+{
+    static const char *const points[] = {"registry:row_active", "join:line",   "join:told",
+                                         "join:started",        "filter:half", "filter:selected"};
+    static const uint32_t flags[] = {BB_SUBSCRIBER_RELIABLE, 0};
+    for (size_t i = 0; i < 2 * sizeof(points) / sizeof(points[0]); i++) {
+        struct side both[2] = {side_new("asker", NULL, 0)};
+        hook_asker = &both[0];
+        hook_rc = BB_ENORESPONDERS;
+        hook_at = points[i / 2];
+        bbi_hook = ask_at;
+        both[1] = side_new("responder", "add", flags[i % 2]);
+        bbi_hook = NULL;
+        if (hook_rc == 0) {
+            struct bb_msg m;
+            cr_assert_eq(bb_poll(both[1].sub, &m, 1, 2 * S_NS), 1, "at %s", points[i / 2]);
+            cr_assert_eq(m.bytes, 1, "at %s", points[i / 2]);
+        } else {
+            cr_assert_eq(hook_rc, BB_ENORESPONDERS, "at %s", points[i / 2]);
+        }
+        close_all(both, 2);
+    }
+}
+#endif
 
 /* ---- one request, one reply ---- */
 
