@@ -117,6 +117,7 @@ struct bb_subscriber {
     bool was_interrupted;          /* a signal handler ran while we slept */
     bool must_discover;
     bool was_busy;         /* something came since the last wait */
+    bool yields_first;     /* the last spin was in vain: perhaps the other side needs this core */
     bool must_retry;       /* a ring could not be mapped just then: look again soon */
     bool is_out_of_memory; /* the last poll could not copy */
     bool must_peek;        /* the next sweep also looks for what was committed and not announced */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * lib/endpoint/wait.c - until more comes: a few looks, then spinning, then sleep, as the waiting mode says.
+ *
+ * Whoever we wait for may have no other core than ours, and then does not run while we spin.  No mask says so:
+ * sides that are pinned have one core each, the same or not.  So HYBRID learns it: after a spin in vain it yields
+ * before it spins again, as long as that helps.  Yielding always would give the core to strangers, for a slice.
  */
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/os.h"
@@ -11,6 +15,7 @@ enum {
     BRIEF_SLEEP_NS = 1000000,
     REST_PAUSES = 32, /* about half a microsecond: a step of rest */
     REST_YIELD = 2,   /* each so many steps */
+    FIRST_YIELDS = 4,
 };
 
 bool
@@ -97,12 +102,28 @@ glance_often(struct bb_subscriber *sub, int looks)
     return false;
 }
 
+static bool
+yield_first(struct bb_subscriber *sub)
+{
+    for (int i = 0; i < FIRST_YIELDS; i++) {
+        bbi_os_yield();
+        if (bbi_wait_glance(sub)) {
+            return true;
+        }
+    }
+    sub->yields_first = false;
+    return false;
+}
+
 bool
 bbi_wait_looks(struct bb_subscriber *sub)
 {
     bool spins =
         sub->wait_mode == BB_WAIT_SPIN || (sub->wait_mode == BB_WAIT_HYBRID && sub->was_busy);
-    return spins && glance_often(sub, SPIN_LOOKS);
+    if (!spins) {
+        return false;
+    }
+    return (sub->yields_first && yield_first(sub)) || glance_often(sub, SPIN_LOOKS);
 }
 
 static bool
@@ -132,7 +153,9 @@ spin_first(struct bb_subscriber *sub, int64_t now, int64_t deadline)
     }
     int64_t until = now + (always ? BRIEF_SLEEP_NS : SPIN_NS);
     sub->was_busy = false;
-    return spin(sub, until < deadline ? until : deadline) || always;
+    bool has_come = spin(sub, until < deadline ? until : deadline);
+    sub->yields_first = !always && !has_come;
+    return has_come || always;
 }
 
 /* Waits a while, at most until deadline; whoever calls sweeps again. */
