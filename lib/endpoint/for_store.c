@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lib/endpoint/for_store.c - publishing on reserved topics.
+ * lib/endpoint/for_store.c - publishing on reserved topics; polls that take more.
  */
 #include "lib/endpoint/for_store.h"
 #include "lib/endpoint/publisher_impl.h"
+#include "lib/endpoint/subscriber_impl.h"
 #include <stdlib.h>
 
 int
@@ -33,4 +34,10 @@ void
 bbi_reserved_close(struct bb_topic *topic)
 {
     free(topic);
+}
+
+void
+bbi_visit_more(struct bb_subscriber *sub, size_t bytes)
+{
+    sub->visit_bytes = bytes;
 }

@@ -24,6 +24,12 @@ BB_MUST_USE int bbi_reserved_open(struct bb_topic **out,
                                   size_t topic_bytes);
 void bbi_reserved_close(struct bb_topic *topic);
 
+/*
+ * bbi_visit_more - a poll may take so many bytes from one ring.  For a master: what it takes together it commits
+ * together, and 64 KiB are five frames of a hundred commands.  Before the first poll.
+ */
+void bbi_visit_more(struct bb_subscriber *sub, size_t bytes);
+
 /* bbi_look_path - the bus's directory; NULL: the handle was opened before fork. */
 const char *bbi_look_path(const struct bb_look *look);
 

@@ -121,6 +121,7 @@ bbi_subscriber_new(struct bbi_attach *at)
     sub->events_end = &sub->events;
     sub->member_epoch = UINT64_MAX;
     sub->period_ns = PERIOD_NS;
+    sub->visit_bytes = BBI_VISIT_BYTES;
     sub->waker = (struct bbi_waker){.sock_fd = -1, .dir_fd = at->place.dir_fd};
     sub->epoll_fd = sub->sock_fd = sub->self_fd = sub->timer_fd = -1;
     bbi_filter_set_init(&sub->filters, buf, FILTER_BUF_BYTES);

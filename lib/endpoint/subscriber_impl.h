@@ -91,7 +91,10 @@ enum {
     BBI_FINISH_REQUESTS = 2, /* requests are open */
 };
 
-enum { BBI_HELD = 64 }; /* messages that bb_dispatch() polls at once */
+enum {
+    BBI_HELD = 64,               /* messages that bb_dispatch() polls at once */
+    BBI_VISIT_BYTES = 64 * 1024, /* of one ring, before the others have their turn */
+};
 
 struct bb_subscriber {
     struct bbi_attach *at;
@@ -103,6 +106,7 @@ struct bb_subscriber {
     int64_t period_ns;
     bool is_copying;
     bool is_registered;
+    size_t visit_bytes;       /* BBI_VISIT_BYTES, unless the store's master wants more */
     struct bbi_waker waker;   /* of this thread: to pass wake-ups on */
     struct bbi_own_file file; /* cursors; not of a tap */
     struct bbi_filter_set filters;

@@ -11,9 +11,8 @@
 #include <string.h>
 
 enum {
-    VISIT_BYTES = 64 * 1024,
     SKIP_BUDGET = 1024, /* descriptors that a visit may skip */
-    ARENA_FIRST = 256 * 1024,
+    ARENA_VISITS = 4,
     ALIGN = 8,
     /* A message is copied in three parts at most, each rounded up; an address gets longer on the way. */
     ARENA_SLACK = 4 * ALIGN + (int)sizeof(struct bbi_letter),
@@ -41,7 +40,8 @@ arena_reserve(struct bb_subscriber *sub, size_t bytes)
     if (sub->arena_used > 0) {
         return TAKEN_FULL;
     }
-    size_t capacity = sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_FIRST;
+    size_t capacity =
+        sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_VISITS * sub->visit_bytes;
     while (capacity < need) {
         capacity *= 2;
     }
@@ -427,7 +427,7 @@ take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, boo
     const uint64_t end = n + bbi_min_u64(most, v->end - n);
     const uint64_t before = m->depth - 1; /* numbers begin at 1 */
     const uint32_t ring = src->index;
-    for (; n != end && bytes < VISIT_BYTES; n++, d++, msg++) {
+    for (; n != end && bytes < BBI_VISIT_BYTES; n++, d++, msg++) {
         struct bbi_item item;
         uint64_t seq = bbi_load_acquire(&d->seq); /* R1: pairs with bbi_writer_commit() */
         uint32_t tag = bbi_load_acquire(&d->tag); /* R3 */
@@ -522,13 +522,13 @@ bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_ms
         .pos = sub->given_pos + sub->given_count,
         .end = end_of_visit(sub, src),
     };
-    while (v.room != 0 && v.bytes < VISIT_BYTES) {
+    while (v.room != 0 && v.bytes < sub->visit_bytes) {
         if (sub->is_copying) {
             take_copies(&v, sub, src);
         } else {
             take_views(&v, sub, src);
         }
-        if (v.room == 0 || v.bytes >= VISIT_BYTES || !take_one(&v, sub, src)) {
+        if (v.room == 0 || v.bytes >= sub->visit_bytes || !take_one(&v, sub, src)) {
             break;
         }
     }

@@ -20,7 +20,16 @@
 
 /* What fell due while there was no master is swept before it is ready, but nobody waits longer than this for it. */
 #define FIRST_SWEEP_NS INT64_C(100000000)
-enum { ANSWER_RING_BYTES = 8 << 20, ANSWER_RING_DEPTH = 8192, TOPIC_BYTES = 80 };
+/* So long after a frame another one is expected; so much later is swept what could go with it. */
+#define BUSY_NS         INT64_C(20000000)
+#define SYNCED_LATER_NS INT64_C(2000000)
+enum { SWEEP_BUSY = 200 }; /* keys: each is a page to be written, all of them 1 to 2 ms */
+enum {
+    ANSWER_RING_BYTES = 8 << 20,
+    ANSWER_RING_DEPTH = 8192,
+    TOPIC_BYTES = 80,
+    ROUND_BYTES = 512 << 10, /* of one client: its whole ring, nearly */
+};
 
 struct bbi_house *
 bbi_master_house(struct bb_store *s)
@@ -137,6 +146,9 @@ open_bus(struct bb_store *s, struct bbi_fault *f)
     int rc = bb_publisher_open(&m->pub, s->ep, &po);
     rc = rc < 0 ? rc : bbi_reserved_open(&m->change, m->pub, change, strlen(change));
     rc = rc < 0 ? rc : bb_subscriber_open(&m->sub, s->ep, &so);
+    if (rc == 0) {
+        bbi_visit_more(m->sub, ROUND_BYTES);
+    }
     return rc < 0
                ? bbi_fault_set(f, rc, s->name, "store '%s' cannot listen on the bus: %s", s->name,
                                error.sentence[0] != '\0' ? error.sentence : bb_strerror(rc))
@@ -200,7 +212,7 @@ first_sweep(struct bb_store *s)
     int64_t n = 1;
     while (n > 0 && s->master->deadline_ns != 0 && s->master->deadline_ns <= bbi_store_now_ns(s)
            && bbi_os_mono_ns() < until) {
-        n = bbi_master_sweep(s);
+        n = bbi_master_sweep(s, BBI_SWEEP_MAX);
     }
     return n < 0 && bbi_is_fatal((int)n) ? (int)n : 0;
 }
@@ -311,22 +323,47 @@ next_ns(const struct bbi_master *m, int64_t now)
     return m->deadline_ns != 0 ? bbi_min_i64(next, m->sweep_ns) : next;
 }
 
+/*
+ * While frames come, as many keys go as commands ran, but a few at least: so what is due does not pile up, however
+ * busy the store is.  What is synced went with the frames, and waits a little for the next ones.
+ */
+static uint32_t
+sweep_max(const struct bbi_master *m, int64_t now, uint32_t commands)
+{
+    bool is_busy = now - m->frames_ns < BUSY_NS;
+    uint32_t max = commands > SWEEP_BUSY ? commands : SWEEP_BUSY;
+    return is_busy && max < BBI_SWEEP_MAX ? max : BBI_SWEEP_MAX;
+}
+
+/* How many went; a status. */
+static int64_t
+sweep(struct bb_store *s, int64_t now, uint32_t commands)
+{
+    struct bbi_master *m = s->master;
+    m->frames_ns = commands > 0 ? now : m->frames_ns;
+    if (commands > 0 && bbi_master_syncs(s)) {
+        m->sweep_ns = now + SYNCED_LATER_NS;
+    }
+    if (m->deadline_ns == 0 || now < m->sweep_ns) {
+        return 0;
+    }
+    m->sweep_ns = now + BBI_SWEEP_EVERY_NS;
+    if (m->deadline_ns > bbi_store_now_ns(s)) {
+        return 0;
+    }
+    int64_t gone = bbi_master_sweep(s, sweep_max(m, now, commands));
+    bool has_more = m->deadline_ns != 0 && m->deadline_ns <= m->apply.now_ns && gone > 0;
+    m->sweep_ns = has_more ? now : m->sweep_ns;
+    return gone;
+}
+
 /* Sweeps, compacts, keeps house: 0; how many went; a fault. */
 static int
-do_what_is_due(struct bb_store *s)
+do_what_is_due(struct bb_store *s, uint32_t commands)
 {
     struct bbi_master *m = s->master;
     int64_t now = bbi_os_mono_ns();
-    int64_t gone = 0;
-    if (m->deadline_ns != 0 && now >= m->sweep_ns) {
-        m->sweep_ns = now + BBI_SWEEP_EVERY_NS;
-        if (m->deadline_ns <= bbi_store_now_ns(s)) {
-            gone = bbi_master_sweep(s);
-            m->sweep_ns = m->deadline_ns != 0 && m->deadline_ns <= m->apply.now_ns && gone > 0
-                              ? now
-                              : m->sweep_ns; /* more of them */
-        }
-    }
+    int64_t gone = sweep(s, now, commands);
     if (gone < 0 && bbi_is_fatal((int)gone)) {
         return (int)gone;
     }
@@ -345,12 +382,26 @@ do_what_is_due(struct bb_store *s)
     return gone > 0 ? (int)gone : 0;
 }
 
+/* What time it is then. */
+static int64_t
+linger(struct bbi_master *m, int64_t until)
+{
+    int64_t now = bbi_os_mono_ns();
+    int64_t ns = m->linger_ns;
+    m->linger_ns = 0;
+    if (ns == 0 || m->msg_at < m->msg_count || ns > until - now) {
+        return now;
+    }
+    (void)bbi_os_sleep_ns(ns);
+    return bbi_os_mono_ns();
+}
+
 static int
 one_round(struct bb_store *s, int64_t until)
 {
     struct bbi_master *m = s->master;
     if (m->frame_at == m->frame_count) {
-        int64_t now = until > 0 ? bbi_os_mono_ns() : 0;
+        int64_t now = until > 0 ? linger(m, until) : 0;
         int64_t wake = bbi_min_i64(until, next_ns(m, now));
         int n = bbi_master_take(s, wake > now ? wake - now : 0);
         if (n < 0) {
@@ -362,7 +413,7 @@ one_round(struct bb_store *s, int64_t until)
     if (bbi_is_fatal(rc)) {
         return rc;
     }
-    int kept = do_what_is_due(s);
+    int kept = do_what_is_due(s, done > 0 ? (uint32_t)done : 0);
     return kept < 0 ? kept : (done > 0 ? done : 0) + kept;
 }
 

@@ -7,7 +7,12 @@
  *   master_keep.c  clients, watchers, the second's housekeeping
  *
  * One round: frames that are there are run in order, at most ROUND_COMMANDS or ROUND_NS of them, in one write
- * transaction with what DONE remembers of them; commit; ctl's version; answers; a note to watchers.
+ * transaction with what DONE remembers of them; commit; ctl's version; answers; a note to watchers.  Where a commit
+ * is a sync, which costs more than many commands, a round takes more of them.
+ *
+ * What is due goes in transactions of its own, after the answers: a few hundred keys while frames come, since each
+ * is a page to be written and the next frame waits for it; many when none come.  Where a commit is a sync, frames
+ * take what is due with them, as a sync more would cost them more.
  * Death      Before the commit nothing happened, and the clients ask the next master.  After it, what DONE says
  *            is what they are told by the next one.
  */
@@ -20,15 +25,18 @@
 
 enum {
     BBI_ROUND_COMMANDS = 1000,
+    BBI_ROUND_COMMANDS_SYNCED = 4000, /* where a commit is a sync */
     BBI_ROUND_FRAMES = 256,
     BBI_CLIENTS_MAX = 65536,
-    BBI_PARTS_MAX = 64, /* frames in parts at a time */
+    BBI_PARTS_MAX = 64,   /* frames in parts at a time */
+    BBI_SWEEP_MAX = 1000, /* keys that expire in one transaction */
 };
-#define BBI_ROUND_NS       INT64_C(2000000)
-#define BBI_SWEEP_EVERY_NS INT64_C(50000000)
-#define BBI_HOUSE_EVERY_NS INT64_C(1000000000)
-#define BBI_DEAD_KEPT_NS   INT64_C(600000000000)
-#define BBI_PARTS_BYTES    (UINT64_C(256) << 20)
+#define BBI_ROUND_NS        INT64_C(2000000)
+#define BBI_ROUND_SYNCED_NS INT64_C(10000000)
+#define BBI_SWEEP_EVERY_NS  INT64_C(50000000)
+#define BBI_HOUSE_EVERY_NS  INT64_C(1000000000)
+#define BBI_DEAD_KEPT_NS    INT64_C(600000000000)
+#define BBI_PARTS_BYTES     (UINT64_C(256) << 20)
 
 /* One handle somewhere.  Those with entries in DONE are known from the start of a master. */
 struct bbi_sender {
@@ -94,7 +102,10 @@ struct bbi_master {
     struct bbi_out_bytes own; /* of the master's own commands */
     int64_t deadline_ns;      /* store time of the first key that will be due; 0: none */
     int64_t sweep_ns, house_ns;
-    int fault; /* ended the mastership */
+    int64_t frames_ns; /* monotonic: when frames ran last */
+    int64_t
+        linger_ns; /* before the next look: those that were just answered, many at once, ask again */
+    int fault;     /* ended the mastership */
 };
 
 /* master_take.c: the frames of the next round, waiting at most timeout_ns for the first.  How many; a status. */
@@ -109,8 +120,10 @@ BB_MUST_USE int bbi_master_run_frames(struct bb_store *s);
 BB_MUST_USE int bbi_master_begin(struct bb_store *s);
 BB_MUST_USE int bbi_master_commit(struct bb_store *s);
 void bbi_master_abort(struct bb_store *s);
-/* bbi_master_sweep - a transaction that only expires.  How many; a status. */
-BB_MUST_USE int64_t bbi_master_sweep(struct bb_store *s);
+/* bbi_master_sweep - a transaction that only expires, at most so many keys.  How many; a status. */
+BB_MUST_USE int64_t bbi_master_sweep(struct bb_store *s, uint32_t max);
+/* A commit waits for the disk. */
+bool bbi_master_syncs(const struct bb_store *s);
 /* A transaction's status ends the mastership: nobody knows what is on the disk. */
 bool bbi_is_fatal(int rc);
 

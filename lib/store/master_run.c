@@ -2,7 +2,7 @@
 /*
  * lib/store/master_run.c - frames in one transaction.
  *
- *   begin ─ frame, frame, .. ─ what is due ─ state ─ commit ─ version ─ answers ─ note
+ *   begin ─ frame, frame, .. ─ state ─ commit ─ version ─ answers ─ note ─ what is due, another time
  *             │ DONE: number and answer        (sync)
  *             └ a transaction inside, for a frame that is all or none
  *
@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SWEEP_MAX = 1000 };
+enum { SWEEP_WITH_FRAMES = 500, LINGER_PART = 10 };
+#define LINGER_MAX_NS INT64_C(500000)
 
 /* ---- transactions ---- */
 
@@ -453,11 +454,35 @@ is_due(const struct bbi_master *m)
 }
 
 static int
-expire_some(struct bbi_master *m)
+expire_some(struct bbi_master *m, uint32_t max)
 {
-    int64_t n = is_due(m) ? bbi_expire(&m->apply, SWEEP_MAX, bbi_os_mono_ns() + BBI_ROUND_NS) : 0;
+    int64_t n = is_due(m) ? bbi_expire(&m->apply, max, bbi_os_mono_ns() + BBI_ROUND_NS) : 0;
     m->has_written = m->has_written || n > 0;
     return n < 0 ? (int)n : 0;
+}
+
+bool
+bbi_master_syncs(const struct bb_store *s)
+{
+    return !s->dir.is_memory && (s->flags & BB_STORE_RELAXED) == 0;
+}
+
+/* With the commands of a transaction that is synced anyway. */
+static int
+expire_with(struct bb_store *s)
+{
+    return bbi_master_syncs(s) ? expire_some(s->master, SWEEP_WITH_FRAMES) : 0;
+}
+
+/*
+ * Who is answered asks again while the others are still being answered: the master that looks at once finds one
+ * frame, and syncs for that one alone.  So after a group it waits for a small part of what a sync costs.
+ */
+static void
+set_linger(struct bb_store *s, uint32_t frames, int64_t commit_ns)
+{
+    bool is_group = bbi_master_syncs(s) && frames > 1;
+    s->master->linger_ns = is_group ? bbi_min_i64(commit_ns / LINGER_PART, LINGER_MAX_NS) : 0;
 }
 
 /* Frames [from, to) in one transaction: how many of them it was; a status, and none of them ran. */
@@ -465,7 +490,8 @@ static int
 run_together(struct bb_store *s, uint32_t from, uint32_t to)
 {
     struct bbi_master *m = s->master;
-    int64_t until = to - from > 1 ? bbi_os_mono_ns() + BBI_ROUND_NS : INT64_MAX;
+    int64_t round_ns = bbi_master_syncs(s) ? BBI_ROUND_SYNCED_NS : BBI_ROUND_NS;
+    int64_t until = to - from > 1 ? bbi_os_mono_ns() + round_ns : INT64_MAX;
     uint32_t i = from;
     m->out.bytes = 0;
     int rc = bbi_master_begin(s);
@@ -475,9 +501,11 @@ run_together(struct bb_store *s, uint32_t from, uint32_t to)
     while (rc == 0 && i < to && (i == from || i % 8 != 0 || bbi_os_mono_ns() < until)) {
         rc = run_frame(s, &m->frames[i++]);
     }
-    rc = rc < 0 ? rc : expire_some(m);
+    rc = rc < 0 ? rc : expire_with(s);
     if (rc == 0 && m->has_written) {
+        int64_t began_ns = bbi_os_mono_ns();
         rc = bbi_master_commit(s);
+        set_linger(s, i - from, bbi_os_mono_ns() - began_ns);
     } else {
         bbi_master_abort(s);
     }
@@ -681,7 +709,7 @@ bbi_master_run_frames(struct bb_store *s)
 /* ---- besides frames ---- */
 
 int64_t
-bbi_master_sweep(struct bb_store *s)
+bbi_master_sweep(struct bb_store *s, uint32_t max)
 {
     struct bbi_master *m = s->master;
     uint64_t before = m->house.state.version;
@@ -690,7 +718,7 @@ bbi_master_sweep(struct bb_store *s)
     if (rc < 0) {
         return rc;
     }
-    rc = expire_some(m);
+    rc = expire_some(m, max);
     if (rc < 0) {
         bbi_master_abort(s);
         return rc;
@@ -727,7 +755,7 @@ run_own(struct bb_store *s, const struct bb_store_cmd *cmds, size_t count, uint3
     m->own.bytes = 0;
     rc = bbi_out_room(&m->own, sizeof(struct bbi_answer_head)) == NULL ? BB_ENOMEM : 0;
     rc = rc < 0 ? rc : run_commands(s, cmds, count, flags, &m->own);
-    rc = rc < 0 ? rc : expire_some(m);
+    rc = rc < 0 ? rc : expire_with(s);
     if (rc < 0) {
         bbi_master_abort(s);
         return rc;

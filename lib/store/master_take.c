@@ -244,7 +244,8 @@ bbi_master_take(struct bb_store *s, int64_t timeout_ns)
         }
         m->msg_count = n;
     }
-    while (m->msg_at < m->msg_count && m->command_count < BBI_ROUND_COMMANDS) {
+    uint32_t most = bbi_master_syncs(s) ? BBI_ROUND_COMMANDS_SYNCED : BBI_ROUND_COMMANDS;
+    while (m->msg_at < m->msg_count && m->command_count < most) {
         take_message(s, &m->msgs[m->msg_at++]);
     }
     return (int)m->frame_count;
