@@ -98,7 +98,8 @@ send_frame(struct bbi_client *c, struct bbi_out *o, int64_t now)
         BBI_HOOK("store:part_sent");
     }
     o->state = BBI_OUT_ASKED;
-    c->asked_ns = now;
+    c->asked_ns =
+        o->frame_bytes > part_bytes ? bbi_os_mono_ns() : now; /* many parts take their time */
     return 0;
 }
 

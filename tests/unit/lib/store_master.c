@@ -577,6 +577,80 @@ Test(store_master, what_falls_due_is_swept_by_polling)
     bb_endpoint_close(ep);
 }
 
+/* Each key is a page to be written, and the next frame waits for them. */
+Test(store_master, a_few_are_swept_at_a_time_while_frames_come)
+{
+    enum { KEYS = 3000, A_FEW = 200 };
+    const struct bb_store_clock clock = {.boot_ns = test_clock, .wall_ns = test_clock};
+    struct bench b = {.ep = endpoint_of("master")};
+    b.s = master_of(b.ep, 0, &clock);
+    sender_open(&b.c, "sender", 1);
+    const _Atomic uint64_t *expired = &b.s->dir.ctl->expired;
+    struct bb_value value = count_of(&b.v, 1);
+    for (int i = 0; i < KEYS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "k%d", i);
+        struct bb_value key = string_of(&b.k, name);
+        cr_assert_eq(bb_store_put(b.s, &key, &value, 1000, NULL), 0);
+    }
+    clock_ns += 2000;
+    const struct bb_store_cmd put = {
+        .op = BB_STORE_PUT, .key = string_of(&b.k, "stays"), .value = value};
+    for (int i = 0; i < 5; i++) {
+        uint64_t before = bbi_load_relaxed(expired);
+        size_t bytes;
+        b.c.answered = b.c.number++;
+        unsigned char *p = frame_of(&b.c, BBI_FRAME_COMMANDS, 0, &put, 1, &bytes);
+        send_bytes(&b.c, p, bytes);
+        free(p);
+        cr_assert_gt(bb_store_poll(b.s, 0), 0);
+        uint64_t gone = bbi_load_relaxed(expired) - before;
+        cr_assert_leq(gone, A_FEW, "%llu", (unsigned long long)gone);
+        struct told t = wait_told(&b.c, NULL);
+        cr_assert(t.code == 0 && t.results[0].code == 0);
+        free(t.raw);
+    }
+    int64_t end = bbi_os_mono_ns() + 20 * S_NS;
+    while (bbi_load_relaxed(expired) < KEYS && bbi_os_mono_ns() < end) {
+        cr_assert_geq(bb_store_poll(b.s, S_NS / 100), 0);
+    }
+    cr_assert_eq(bbi_load_relaxed(expired), (uint64_t)KEYS);
+    cr_assert_eq(bbi_load_relaxed(&b.s->dir.ctl->keys), 1u);
+    bench_close(&b);
+}
+
+/* What a client has in its ring is one commit, also when it is more than a poll takes of other rings. */
+Test(store_master, frames_that_are_there_are_committed_together)
+{
+    enum { FRAMES = 12, COMMANDS = 60, BYTES = 200 };
+    static unsigned char room[BYTES + 64];
+    char text[BYTES];
+    struct bb_builder builder;
+    struct bench b;
+    bench_open(&b);
+    memset(text, 'x', sizeof(text));
+    bb_build_init(&builder, room, sizeof(room));
+    bb_put_string(&builder, text, sizeof(text));
+    struct bb_store_cmd cmds[COMMANDS];
+    for (int i = 0; i < COMMANDS; i++) {
+        cmds[i] = (struct bb_store_cmd){
+            .op = BB_STORE_PUT, .key = b.add.key, .value = {room, (size_t)bb_build_end(&builder)}};
+    }
+    uint64_t commits = bbi_load_relaxed(&b.s->dir.ctl->commit_count);
+    for (b.c.number = 1; b.c.number <= FRAMES; b.c.number++) {
+        size_t bytes;
+        unsigned char *p = frame_of(&b.c, BBI_FRAME_COMMANDS, 0, cmds, COMMANDS, &bytes);
+        send_bytes(&b.c, p, bytes);
+        free(p);
+    }
+    cr_assert_eq(bb_store_poll(b.s, 0) > 0, 1);
+    uint64_t together = bb_store_version(b.s);
+    commits = bbi_load_relaxed(&b.s->dir.ctl->commit_count) - commits;
+    cr_assert_eq(commits, 1u);
+    cr_assert_gt(together, 6u * COMMANDS, "of %d frames", FRAMES);
+    bench_close(&b);
+}
+
 Test(store_master, a_full_store_says_so_and_lets_go)
 {
     struct bench b = {0};
