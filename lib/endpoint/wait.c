@@ -16,6 +16,7 @@ enum {
     REST_PAUSES = 32, /* about half a microsecond: a step of rest */
     REST_YIELD = 2,   /* each so many steps */
     FIRST_YIELDS = 4,
+    YIELD_LONG_NS = 50000, /* longer: strangers had the core, and sleeping would have been better */
 };
 
 bool
@@ -105,14 +106,14 @@ glance_often(struct bb_subscriber *sub, int looks)
 static bool
 yield_first(struct bb_subscriber *sub)
 {
-    for (int i = 0; i < FIRST_YIELDS; i++) {
+    int64_t begun = bbi_os_mono_ns();
+    bool has_come = false;
+    for (int i = 0; i < FIRST_YIELDS && !has_come; i++) {
         bbi_os_yield();
-        if (bbi_wait_glance(sub)) {
-            return true;
-        }
+        has_come = bbi_wait_glance(sub);
     }
-    sub->yields_first = false;
-    return false;
+    sub->yields_first = has_come && bbi_os_mono_ns() - begun < YIELD_LONG_NS;
+    return has_come;
 }
 
 bool
