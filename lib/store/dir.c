@@ -577,6 +577,25 @@ sync_entry(int dir_fd, const char *name)
 }
 
 int
+bbi_store_dir_point(const struct bbi_store_dir *dir, uint64_t generation)
+{
+    char to[GEN_NAME_BYTES];
+    gen_name(to, generation, false);
+    (void)unlinkat(dir->fd, "current.new", 0);
+    int rc = symlinkat(to, dir->fd, "current.new") == 0 ? 0 : -errno;
+    BBI_HOOK("store:current_new");
+    if (rc == 0 && renameat(dir->fd, "current.new", dir->fd, "current") != 0) {
+        rc = -errno;
+    }
+    BBI_HOOK("store:current");
+    if (rc == 0 && fsync(dir->fd) != 0) {
+        rc = -errno;
+    }
+    BBI_HOOK("store:current_synced");
+    return rc;
+}
+
+int
 bbi_store_dir_switch(const struct bbi_store_dir *dir, uint64_t generation)
 {
     char from[GEN_NAME_BYTES], to[GEN_NAME_BYTES];
@@ -591,20 +610,7 @@ bbi_store_dir_switch(const struct bbi_store_dir *dir, uint64_t generation)
     if (rc == 0 && fsync(dir->fd) != 0) {
         rc = -errno;
     }
-    (void)unlinkat(dir->fd, "current.new", 0);
-    if (rc == 0 && symlinkat(to, dir->fd, "current.new") != 0) {
-        rc = -errno;
-    }
-    BBI_HOOK("store:current_new");
-    if (rc == 0 && renameat(dir->fd, "current.new", dir->fd, "current") != 0) {
-        rc = -errno;
-    }
-    BBI_HOOK("store:current");
-    if (rc == 0 && fsync(dir->fd) != 0) {
-        rc = -errno;
-    }
-    BBI_HOOK("store:current_synced");
-    return rc;
+    return rc < 0 ? rc : bbi_store_dir_point(dir, generation);
 }
 
 /* Calls back with each name; the directory's position is our own. */
@@ -626,6 +632,13 @@ each_entry(int dir_fd, void (*cb)(int dir_fd, const char *name, void *user), voi
     (void)closedir(d);
 }
 
+/* The next one was renamed and its master died before `current` named it; later ones nobody makes: not ours to end. */
+static bool
+is_rubbish(uint64_t generation, uint64_t keep)
+{
+    return keep == 0 || generation < keep || generation == keep + 1;
+}
+
 static void
 tidy_entry(int dir_fd, const char *name, void *user)
 {
@@ -634,7 +647,7 @@ tidy_entry(int dir_fd, const char *name, void *user)
     bool is_new;
     if (strcmp(name, "ctl.new") == 0 || strcmp(name, "current.new") == 0) {
         (void)unlinkat(dir_fd, name, 0);
-    } else if (parse_gen(name, &generation, &is_new) && (is_new || generation != *keep)) {
+    } else if (parse_gen(name, &generation, &is_new) && (is_new || is_rubbish(generation, *keep))) {
         (void)bbi_debris_remove_dir(dir_fd, name);
         BBI_HOOK("store:tidied");
     }
@@ -646,9 +659,37 @@ bbi_store_dir_tidy(const struct bbi_store_dir *dir, uint64_t keep)
     each_entry(dir->fd, tidy_entry, &keep);
 }
 
+static void
+see_gen(int dir_fd, const char *name, void *user)
+{
+    struct bbi_store_gens *seen = user;
+    char data[GEN_NAME_BYTES + 16];
+    uint64_t generation;
+    bool is_new;
+    if (!parse_gen(name, &generation, &is_new) || is_new) {
+        return;
+    }
+    (void)snprintf(data, sizeof(data), "%s/data.mdb", name);
+    if (faccessat(dir_fd, data, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+        return; /* nothing that could be lost */
+    }
+    size_t n = strlen(seen->names);
+    (void)snprintf(seen->names + n, sizeof(seen->names) - n, "%s%s", n > 0 ? ", " : "", name);
+    seen->newest = generation > seen->newest ? generation : seen->newest;
+    seen->count++;
+}
+
+void
+bbi_store_dir_gens(const struct bbi_store_dir *dir, struct bbi_store_gens *out)
+{
+    *out = (struct bbi_store_gens){0};
+    each_entry(dir->fd, see_gen, out);
+}
+
 struct aside {
     int fd; /* of damaged-T */
     int rc;
+    uint64_t after; /* later ones alone; 0: everything, and `current` */
 };
 
 static void
@@ -657,14 +698,16 @@ move_aside(int dir_fd, const char *name, void *user)
     struct aside *a = user;
     uint64_t generation;
     bool is_new;
-    if ((parse_gen(name, &generation, &is_new) || strcmp(name, "current") == 0)
-        && renameat(dir_fd, name, a->fd, name) != 0 && a->rc == 0) {
+    bool is_it = parse_gen(name, &generation, &is_new)
+                     ? generation > a->after
+                     : a->after == 0 && strcmp(name, "current") == 0;
+    if (is_it && renameat(dir_fd, name, a->fd, name) != 0 && a->rc == 0) {
         a->rc = -errno;
     }
 }
 
 int
-bbi_store_dir_set_aside(const struct bbi_store_dir *dir, char out[320])
+bbi_store_dir_set_aside(const struct bbi_store_dir *dir, uint64_t after, char out[320])
 {
     char name[GEN_NAME_BYTES];
     char when[24];
@@ -676,7 +719,7 @@ bbi_store_dir_set_aside(const struct bbi_store_dir *dir, char out[320])
         (void)snprintf(name, sizeof(name), i == 0 ? "damaged-%s" : "damaged-%s-%d", when, i);
         rc = mkdirat(dir->fd, name, 0700) == 0 ? 0 : -errno;
     }
-    struct aside a = {.fd = -1};
+    struct aside a = {.fd = -1, .after = after};
     if (rc == 0) {
         a.fd = openat(dir->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         rc = a.fd >= 0 ? 0 : -errno;
@@ -686,6 +729,9 @@ bbi_store_dir_set_aside(const struct bbi_store_dir *dir, char out[320])
     }
     each_entry(dir->fd, move_aside, &a);
     BBI_HOOK("store:set_aside");
+    if (fsync(a.fd) != 0 && a.rc == 0) {
+        a.rc = -errno;
+    }
     (void)close(a.fd);
     if (a.rc == 0 && fsync(dir->fd) != 0) {
         a.rc = -errno;

@@ -133,10 +133,23 @@ bbi_store_dir_make_gen(const struct bbi_store_dir *dir, uint64_t generation, boo
 BB_MUST_USE int bbi_store_dir_sync_above(const char *path);
 /* From .new to the one that counts: rename, current, directory synced.  Not the ctl's word. */
 BB_MUST_USE int bbi_store_dir_switch(const struct bbi_store_dir *dir, uint64_t generation);
-/* Removes all but the one that counts: for a master that just took the lock, and after a switch. */
+/* bbi_store_dir_point - `current` names it from now on, also after a power cut; the second half of a switch. */
+BB_MUST_USE int bbi_store_dir_point(const struct bbi_store_dir *dir, uint64_t generation);
+/*
+ * Removes what is older than the one that counts, the one after it (renamed by a master that died before `current`
+ * named it) and what was not finished: for a master that has opened `keep`, and after a switch.  keep 0: all.
+ */
 void bbi_store_dir_tidy(const struct bbi_store_dir *dir, uint64_t keep);
-/* Everything that counts moves to DIR/damaged-T, whose path is out. */
-BB_MUST_USE int bbi_store_dir_set_aside(const struct bbi_store_dir *dir, char out[320]);
+/* Generations that hold data, whatever `current` says. */
+struct bbi_store_gens {
+    unsigned count;
+    uint64_t newest;
+    char names[96]; /* the first of them, for sentences */
+};
+void bbi_store_dir_gens(const struct bbi_store_dir *dir, struct bbi_store_gens *out);
+/* Everything that counts moves to DIR/damaged-T, whose path is out; after != 0: only later generations. */
+BB_MUST_USE int
+bbi_store_dir_set_aside(const struct bbi_store_dir *dir, uint64_t after, char out[320]);
 
 /* The path of a store of this bus: BUS/stores/NAME as it is, or where the link goes.  BB_ENOENT. */
 BB_MUST_USE int bbi_store_dir_find(const char *bus_path, const char *name, char out[256]);

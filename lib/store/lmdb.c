@@ -17,6 +17,7 @@
 #include "lib/store/lmdb.h"
 #include "lib/endpoint/endpoint_impl.h"
 #include "shm/atomic.h"
+#include "shm/os.h"
 #include <fcntl.h>
 #include <inttypes.h>
 #include <lmdb.h>
@@ -31,6 +32,8 @@
 
 enum {
     TABLES_MAX = 8,
+    LEAST_BYTES = 8192, /* two pages, both of them meta */
+    LENGTH_TRIES = 50,  /* of 1 ms: its master lengthens it just after the commit */
     LOCK_BYTES = BBI_DB_READERS * 64 + 4096, /* a line each, and what is before them */
     FULL_BYTES = 1 << 20,                    /* less room than this: a file system that is full */
     FREE_DBI = 0,                            /* LMDB's own: transaction -> pages that it freed */
@@ -45,6 +48,7 @@ struct bbi_db_env {
     uint32_t refs;      /* under list_lock */
     bbi_u32 is_mapping; /* the map is being changed */
     size_t page_bytes;
+    off_t seen_bytes; /* the file was so long once: by open, and by its writer */
     MDB_dbi dbi[BBI_DB_COUNT];
     pthread_mutex_t lock; /* over txns, and over changing the map */
     struct bbi_db_txn *txns;
@@ -183,6 +187,68 @@ change_map(struct bbi_db_env *env, size_t bytes)
     return rc;
 }
 
+/* ---- the length ---------------------------------------------------------------------------------- */
+
+/* What the file says of itself comes first: it only grows. */
+static int
+lengths(struct bbi_db_env *env, off_t *says, off_t *is)
+{
+    MDB_envinfo info;
+    MDB_stat of_main;
+    struct stat st;
+    int fd = -1;
+    int rc = mdb_env_info(env->env, &info);
+    rc = rc != 0 ? rc : mdb_env_stat(env->env, &of_main);
+    rc = rc != 0 ? rc : mdb_env_get_fd(env->env, &fd);
+    rc = rc != 0 ? rc : fstat(fd, &st) != 0 ? errno : 0;
+    if (rc == 0) {
+        *says = (off_t)((uint64_t)info.me_last_pgno + 1) * (off_t)of_main.ms_psize;
+        *is = st.st_size;
+    }
+    return rc;
+}
+
+static int
+lengthen(struct bbi_db_env *env, off_t bytes)
+{
+    int fd = -1;
+    int rc = mdb_env_get_fd(env->env, &fd);
+    return rc != 0 ? rc : ftruncate(fd, bytes) == 0 ? 0 : errno;
+}
+
+/* Before any page is looked at.  Only meta pages were. */
+static int
+check_length(struct bbi_db_env *env, unsigned flags)
+{
+    off_t says = 0, is = 0;
+    int rc = 0;
+    for (int tries = 0; tries < LENGTH_TRIES; tries++) {
+        rc = lengths(env, &says, &is);
+        if (rc != 0 || is >= says || (flags & BBI_DB_READER) == 0 || (flags & BBI_DB_SHORT) != 0) {
+            break;
+        }
+        (void)bbi_os_sleep_ns(INT64_C(1000000));
+    }
+    if (rc == 0 && is < says && (flags & BBI_DB_SHORT) == 0) {
+        rc = (flags & BBI_DB_EXTEND) != 0 ? lengthen(env, says) : MDB_CORRUPTED;
+        is = says;
+    }
+    if (rc == 0) {
+        env->seen_bytes = is;
+    }
+    return rc;
+}
+
+/* After a commit.  One that somebody cut stays short: who opens it is to see that. */
+static void
+keep_length(struct bbi_db_env *env)
+{
+    off_t says, is;
+    if (lengths(env, &says, &is) == 0 && is >= env->seen_bytes) {
+        env->seen_bytes = is < says && lengthen(env, says) == 0 ? says : is;
+    }
+}
+
 static void
 grow_map(struct bbi_db_env *env, uint64_t map_bytes)
 {
@@ -213,11 +279,11 @@ say(struct bbi_fault *f, int rc, const char *dir)
                                "the store's files in '%s' cannot be opened: %s; who reads a store "
                                "needs the right to write its lock.mdb: be in its group",
                                dir, bb_strerror(rc))
-           : rc == BB_ECORRUPT ? bbi_fault_set(
-                 f, rc, dir,
-                 "'%s/data.mdb' is damaged or no database of LMDB: restore a copy, or "
-                 "let the store start empty",
-                 dir)
+           : rc == BB_ECORRUPT ? bbi_fault_set(f, rc, dir,
+                                               "'%s/data.mdb' is damaged, shorter than it says, or "
+                                               "no database of LMDB: restore a copy, or "
+                                               "let the store start empty",
+                                               dir)
            : rc == BB_ENOENT
                ? bbi_fault_set(f, rc, dir, "there is no store's database in '%s'", dir)
                : bbi_fault_set(f, rc, dir, "cannot open the database in '%s': %s", dir,
@@ -329,6 +395,7 @@ open_env(struct bbi_db_env *env,
     int fd = -1;
     rc = mdb_env_get_fd(env->env, &fd);
     rc = rc != 0 ? rc : fstat(fd, &st) != 0 ? errno : mdb_env_stat(env->env, &stat_of_main);
+    rc = rc != 0 ? rc : check_length(env, flags);
     rc = rc != 0 ? rc : open_tables(env, (flags & BBI_DB_MAKE) != 0);
     if (rc != 0) {
         mdb_env_close(env->env);
@@ -406,7 +473,13 @@ bbi_db_open(struct bbi_db_env **out,
             (void)mdb_env_set_flags(env->env, MDB_NOSYNC | MDB_NOMETASYNC, 0);
             (void)mdb_env_set_flags(env->env, sync_flags(flags), 1);
         }
-        grow_map(env, map_bytes);
+        rc = check_length(env, flags);
+        if (rc == 0) {
+            grow_map(env, map_bytes);
+        }
+    } else if (is_there && st.st_size < LEAST_BYTES
+               && ((flags & BBI_DB_MAKE) == 0 || st.st_size != 0)) {
+        rc = MDB_CORRUPTED; /* LMDB would make a new one of an empty file */
     } else if (!is_there && (flags & BBI_DB_MAKE) == 0) {
         rc = ENOENT;
     } else {
@@ -575,9 +648,13 @@ status_of_write(const struct bbi_db_env *env, int rc)
 int
 bbi_db_commit(struct bbi_db_txn *txn)
 {
-    const struct bbi_db_env *env = txn->env;
+    struct bbi_db_env *env = txn->env;
+    bool is_last = !txn->is_nested && !txn->is_reader;
     int rc = mdb_txn_commit(txn->txn);
     discard(txn);
+    if (rc == 0 && is_last) {
+        keep_length(env);
+    }
     return status_of_write(env, rc);
 }
 

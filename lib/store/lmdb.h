@@ -43,6 +43,10 @@ enum {
     BBI_DB_RELAXED = 1u << 2, /* MDB_NOMETASYNC */
     BBI_DB_READER =
         1u << 3, /* read-only where the file may not be written; the lock file must be */
+    BBI_DB_SHORT =
+        1u << 4, /* a file that ends before its last page is opened: reading it may be deadly */
+    BBI_DB_EXTEND =
+        1u << 5, /* and is made as long as it says: somebody read all of it without harm */
 };
 
 struct bbi_db_env;
@@ -52,7 +56,13 @@ struct bbi_db_cursor;
 /* bbi_db_version_ok - no: this LMDB may destroy a mutex that other processes still use (ITS#9278). */
 bool bbi_db_version_ok(int major, int minor, int patch);
 
-/* dir: an existing directory with data.mdb and lock.mdb.  map_bytes: address space, at least the quota. */
+/*
+ * dir: an existing directory with data.mdb and lock.mdb.  map_bytes: address space, at least the quota.
+ *
+ * Length     Pages beyond the file's end are SIGBUS for who looks at them, so a file that is shorter than it says
+ *            is BB_ECORRUPT.  LMDB does not write a last page that the same transaction gave back: a commit here makes
+ *            the file as long as it says; one by a master that died just before that is found whole by reading it.
+ */
 BB_MUST_USE int bbi_db_open(struct bbi_db_env **out,
                             const char *dir,
                             uint64_t map_bytes,

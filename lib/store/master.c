@@ -169,15 +169,15 @@ close_bus(struct bbi_master *m)
 /* ---- begin ---- */
 
 static int
-open_env(struct bb_store *s, uint64_t generation, struct bbi_fault *f)
+open_env(struct bb_store *s, uint64_t generation, unsigned more, struct bbi_fault *f)
 {
     char path[320];
     unsigned flags = s->dir.is_memory                     ? (unsigned)BBI_DB_NOSYNC
                      : (s->flags & BB_STORE_RELAXED) != 0 ? (unsigned)BBI_DB_RELAXED
                                                           : 0U;
     bbi_store_dir_gen_path(&s->dir, generation, false, path);
-    return bbi_db_open(&s->master->house.env, path, bbi_quota_map_bytes(s->quota_bytes), flags,
-                       s->dir.file_mode, f);
+    return bbi_db_open(&s->master->house.env, path, bbi_quota_map_bytes(s->quota_bytes),
+                       flags | more, s->dir.file_mode, f);
 }
 
 /* The first transaction: what is there is taken over. */
@@ -217,20 +217,21 @@ first_sweep(struct bb_store *s)
     return n < 0 && bbi_is_fatal((int)n) ? (int)n : 0;
 }
 
-/* What was served on this boot is not looked at before it is opened; if it then turns out to be damaged, it is. */
+/* What was not looked at before it is opened, or is too short, is looked at when opening it says so. */
 static int
 admit_and_open(struct bb_store *s, uint64_t *generation, struct bbi_fault *f)
 {
     int rc = bbi_store_admit(s, generation, f);
-    rc = rc < 0 ? rc : open_env(s, *generation, f);
-    if (rc == BB_ECORRUPT
-        && (s->flags & (BB_STORE_START_EMPTY | BB_STORE_VERIFY)) == BB_STORE_START_EMPTY) {
-        s->flags |= BB_STORE_VERIFY;
+    bool is_admitted = rc == 0;
+    rc = rc < 0 ? rc : open_env(s, *generation, 0, f);
+    if (rc == BB_ECORRUPT && is_admitted) {
+        uint32_t flags = s->flags;
+        s->flags = (flags | BB_STORE_VERIFY) & ~(uint32_t)BB_STORE_FRESH;
         rc = bbi_store_admit(s, generation, f);
-        rc = rc < 0 ? rc : open_env(s, *generation, f);
-        s->flags &= ~(uint32_t)BB_STORE_VERIFY;
+        rc = rc < 0 ? rc : open_env(s, *generation, BBI_DB_EXTEND, f);
+        s->flags = flags;
     }
-    return rc;
+    return rc < 0 ? rc : bbi_store_tidy_opened(s, *generation, f);
 }
 
 static int

@@ -239,22 +239,27 @@ read_state(struct walk *w)
     return w->state.format != BBI_STORE_FORMAT ? BB_EVERSION : 0;
 }
 
-/* The state alone: is it one that its master closed, or that of this boot? */
+/* By the state alone. */
 static bool
-is_trusted(const struct walk *w)
+is_trusted(const struct walk *w, enum bbi_verify how)
 {
     uint8_t boot_id[sizeof(w->state.boot_id)];
     bbi_os_boot_id(boot_id);
-    return w->state.is_clean == 1 || memcmp(boot_id, w->state.boot_id, sizeof(boot_id)) == 0;
+    bool is_closed = w->state.is_clean == 1;
+    bool is_of_boot = memcmp(boot_id, w->state.boot_id, sizeof(boot_id)) == 0;
+    return how == BBI_VERIFY_UNLESS_CLOSED  ? is_closed && is_of_boot
+           : how == BBI_VERIFY_UNLESS_KNOWN ? is_closed || is_of_boot
+                                            : false;
 }
 
 static int
-look(const char *gen_path, bool only_if_open, struct bb_store_verdict *out)
+look(const char *gen_path, enum bbi_verify how, struct bb_store_verdict *out)
 {
     struct walk w = {.out = out};
     struct bbi_db_env *env = NULL;
     struct bbi_fault f = {0};
-    int rc = bbi_db_open(&env, gen_path, out->bytes + MAP_SLACK, BBI_DB_READER, 0600, &f);
+    int rc =
+        bbi_db_open(&env, gen_path, out->bytes + MAP_SLACK, BBI_DB_READER | BBI_DB_SHORT, 0600, &f);
     if (rc < 0) {
         damage(&w, "%.255s", f.sentence);
         return rc;
@@ -265,7 +270,7 @@ look(const char *gen_path, bool only_if_open, struct bb_store_verdict *out)
         return rc;
     }
     rc = read_state(&w);
-    return rc < 0 || (only_if_open && is_trusted(&w)) ? rc : walk_all(&w);
+    return rc < 0 || is_trusted(&w, how) ? rc : walk_all(&w);
 }
 
 /* Signals as they are in a fresh process: what the program does at a crash is not for this one. */
@@ -293,11 +298,11 @@ become_quiet(int *pipe_fd, pid_t parent)
 }
 
 static _Noreturn void
-be_child(int pipe_fd, pid_t parent, const char *gen_path, bool only_if_open, uint64_t bytes)
+be_child(int pipe_fd, pid_t parent, const char *gen_path, enum bbi_verify how, uint64_t bytes)
 {
     struct said said = {.verdict = {.size = sizeof(said.verdict), .bytes = bytes}};
     become_quiet(&pipe_fd, parent);
-    said.code = look(gen_path, only_if_open, &said.verdict);
+    said.code = look(gen_path, how, &said.verdict);
     ssize_t n = write(pipe_fd, &said, sizeof(said));
     _exit(n == (ssize_t)sizeof(said) ? 0 : 1);
 }
@@ -352,7 +357,7 @@ conclude(pid_t pid, size_t got, bool is_late, const struct said *said, struct bb
 }
 
 int
-bbi_verify_dir(const char *gen_path, bool only_if_open, struct bb_store_verdict *out)
+bbi_verify_dir(const char *gen_path, enum bbi_verify how, struct bb_store_verdict *out)
 {
     struct said said = {0};
     char path[384];
@@ -373,7 +378,7 @@ bbi_verify_dir(const char *gen_path, bool only_if_open, struct bb_store_verdict 
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
-        be_child(fds[1], parent, gen_path, only_if_open, out->bytes);
+        be_child(fds[1], parent, gen_path, how, out->bytes);
     }
     int rc = pid < 0 ? -errno : 0;
     (void)close(fds[1]);
@@ -403,7 +408,7 @@ bb_store_verify(const char *path, struct bb_store_verdict *out)
     int rc = bbi_store_dir_current(&dir, &generation);
     if (rc == 0) {
         bbi_store_dir_gen_path(&dir, generation, false, gen_path);
-        rc = bbi_verify_dir(gen_path, false, out);
+        rc = bbi_verify_dir(gen_path, BBI_VERIFY_ALL, out);
     }
     (void)close(dir.fd);
     return rc;

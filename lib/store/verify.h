@@ -22,8 +22,19 @@ BB_MUST_USE int bbi_store_admit(struct bb_store *s, uint64_t *generation, struct
 /* bbi_store_begin_empty - an empty generation becomes the one that counts, as another store than it was. */
 BB_MUST_USE int bbi_store_begin_empty(struct bb_store *s, uint64_t generation, struct bbi_fault *f);
 
-/* bbi_verify_dir - gen_path holds data.mdb.  only_if_open: a store that its master closed is not walked. */
+/*
+ * bbi_store_tidy_opened - the one that counts is open: what is older goes.  What is later than a switch leaves behind
+ * is moved to DIR/damaged-T.
+ */
+BB_MUST_USE int bbi_store_tidy_opened(struct bb_store *s, uint64_t generation, struct bbi_fault *f);
+
+enum bbi_verify {
+    BBI_VERIFY_ALL,
+    BBI_VERIFY_UNLESS_CLOSED, /* by its master, on this boot: then only its state is read */
+    BBI_VERIFY_UNLESS_KNOWN,  /* closed by its master, or of this boot */
+};
+/* bbi_verify_dir - gen_path holds data.mdb. */
 BB_MUST_USE int
-bbi_verify_dir(const char *gen_path, bool only_if_open, struct bb_store_verdict *out);
+bbi_verify_dir(const char *gen_path, enum bbi_verify how, struct bb_store_verdict *out);
 
 #endif

@@ -346,12 +346,12 @@ Test(store_dir, what_is_set_aside_is_kept_whole)
     char aside[320], again[320], inside[340];
     make_it(&dir, false);
     make_generation(&dir, 4);
-    cr_assert_eq(bbi_store_dir_set_aside(&dir, aside), 0);
+    cr_assert_eq(bbi_store_dir_set_aside(&dir, 0, aside), 0);
     cr_assert_eq(bbi_store_dir_current(&dir, &generation), BB_ENOENT);
     (void)snprintf(inside, sizeof(inside), "%s/gen-4/data.mdb", aside);
     cr_assert(is_there(inside));
     make_generation(&dir, 4);
-    cr_assert_eq(bbi_store_dir_set_aside(&dir, again), 0); /* in the same second */
+    cr_assert_eq(bbi_store_dir_set_aside(&dir, 0, again), 0); /* in the same second */
     cr_assert_str_neq(aside, again);
     bbi_store_dir_tidy(&dir, 1);
     cr_assert(is_there(inside));

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Goal    Nothing that was committed goes because a name, an end of a file or a control file is missing: a master
+ *         refuses with a sentence, moves aside when it is asked to, and adopts what can only be the store.
+ * Method  A store on disk made by a master; names are removed, files cut; a commit that leaves the file short of its
+ *         last page is one transaction that writes a large value and takes it back.
+ */
+#include "busbar/store.h"
+#include "lib/store/store_impl.h"
+#include "tests/support/process.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[300];
+static struct bb_error err;
+static struct bb_endpoint *ep;
+static unsigned char key_room[16];
+static struct bb_value one;
+
+static int
+open_as(struct bb_store **out, const char *where, uint32_t role, uint32_t flags)
+{
+    err = (struct bb_error){0};
+    return bb_store_open(out, ep,
+                         &(struct bb_store_opts){.size = sizeof(struct bb_store_opts),
+                                                 .name = "s",
+                                                 .role = role,
+                                                 .flags = flags,
+                                                 .path = where,
+                                                 .quota_bytes = 64 << 20,
+                                                 .timeout_ns = INT64_C(1000000000),
+                                                 .error = &err});
+}
+
+static int
+master(struct bb_store **out, uint32_t flags)
+{
+    return open_as(out, path, BB_STORE_MASTER, flags);
+}
+
+/* A store with one key that its master closed. */
+static void
+init(void)
+{
+    struct bb_store *s = NULL;
+    struct bb_builder b;
+    bbt_bus_new();
+    (void)snprintf(path, sizeof(path), "%s/store", bbt_dir());
+    cr_assert_eq(
+        bb_endpoint_open(&ep, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
+                                                         .dir = bbt_dir(),
+                                                         .bus = BBT_BUS,
+                                                         .name = "maker",
+                                                         .error = &err}),
+        0, "%s", err.sentence);
+    bb_build_init(&b, key_room, sizeof(key_room));
+    bb_put_count(&b, 1);
+    one = (struct bb_value){.p = key_room, .bytes = (size_t)bb_build_end(&b)};
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    cr_assert_eq(bb_store_put(s, &one, &one, 0, NULL), 0);
+    bb_store_close(s);
+}
+
+static void
+fini(void)
+{
+    bb_endpoint_close(ep);
+    bbt_bus_end();
+}
+
+TestSuite(store_damage, .init = init, .fini = fini, .timeout = 60);
+
+static const char *
+at(const char *name)
+{
+    static char out[2][400];
+    static int turn;
+    turn = 1 - turn;
+    (void)snprintf(out[turn], sizeof(out[turn]), "%s/%s", path, name);
+    return out[turn];
+}
+
+static bool
+is_there(const char *name)
+{
+    struct stat st;
+    return stat(at(name), &st) == 0;
+}
+
+static off_t
+length_of(const char *name)
+{
+    struct stat st;
+    cr_assert_eq(stat(at(name), &st), 0);
+    return st.st_size;
+}
+
+static void
+check_served(uint32_t flags, int64_t keys)
+{
+    struct bb_store *s = NULL;
+    cr_assert_eq(master(&s, flags), 0, "%s", err.sentence);
+    cr_assert_eq(bb_store_count(s, NULL), keys);
+    bb_store_close(s);
+}
+
+static void
+check_refused(const char *words)
+{
+    struct bb_store *s = NULL;
+    cr_assert_eq(master(&s, 0), BB_ECORRUPT);
+    cr_assert_not_null(strstr(err.sentence, words), "%s", err.sentence);
+    cr_assert_not_null(strstr(err.sentence, path), "%s", err.sentence);
+}
+
+/* ---- names --------------------------------------------------------------------------------------- */
+
+Test(store_damage, the_only_generation_is_adopted_when_nothing_names_it)
+{
+    cr_assert_eq(unlink(at("current")), 0);
+    check_served(0, 1);
+    check_served(0, 1);
+}
+
+Test(store_damage, two_generations_that_nothing_names_are_kept)
+{
+    char command[900];
+    (void)snprintf(command, sizeof(command), "cp -r %s/gen-1 %s/gen-2", path, path);
+    cr_assert_eq(system(command), 0); /* NOLINT(cert-env33-c): own names */
+    cr_assert_eq(unlink(at("current")), 0);
+    check_refused("gen-");
+    cr_assert(is_there("gen-1/data.mdb") && is_there("gen-2/data.mdb"));
+    cr_assert_eq(symlink("gen-1", at("current")), 0); /* as the sentence says */
+    check_served(0, 1);
+    cr_assert(!is_there("gen-2"), "as a master leaves it that dies while it switches");
+}
+
+Test(store_damage, a_name_that_points_nowhere_is_refused_or_set_aside)
+{
+    cr_assert_eq(unlink(at("current")), 0);
+    cr_assert_eq(symlink("gen-7", at("current")), 0);
+    check_refused("gen-1");
+    cr_assert(is_there("gen-1/data.mdb"));
+    struct bb_store *s = NULL;
+    cr_assert_eq(master(&s, BB_STORE_START_EMPTY), 0, "%s", err.sentence);
+    cr_assert_eq(bb_store_count(s, NULL), 0);
+    const char *where = strstr(err.sentence, "/damaged-");
+    cr_assert_not_null(where, "%s", err.sentence);
+    char kept[100];
+    (void)snprintf(kept, sizeof(kept), "%.60s/gen-1/data.mdb", where + 1);
+    cr_assert(is_there(kept), "%s", kept);
+    bb_store_close(s);
+}
+
+Test(store_damage, a_name_alone_is_no_store)
+{
+    cr_assert_eq(rename(at("gen-1"), at("taken-away")), 0);
+    check_refused("has no data");
+    check_served(BB_STORE_START_EMPTY, 0);
+}
+
+Test(store_damage, a_later_generation_is_never_removed)
+{
+    cr_assert_eq(mkdir(at("gen-5"), 0700), 0);
+    cr_assert_eq(link(at("gen-1/data.mdb"), at("gen-5/data.mdb")), 0);
+    check_served(0, 1);
+    cr_assert(!is_there("gen-5"));
+    cr_assert_eq(length_of("gen-1/data.mdb") > 0, true);
+    struct stat st;
+    cr_assert_eq(stat(at("gen-1/data.mdb"), &st), 0);
+    cr_assert_eq(st.st_nlink, 2, "it lies in damaged-T");
+}
+
+/* ---- lengths ------------------------------------------------------------------------------------- */
+
+Test(store_damage, a_file_that_was_cut_is_refused_before_it_is_read)
+{
+    struct bb_store *s = NULL;
+    const char *const data = "gen-1/data.mdb";
+    cr_assert_gt(length_of(data), 12288);
+    cr_assert_eq(truncate(at(data), 12288), 0);
+    const struct bb_store_opts o = {.size = sizeof(o), .path = path, .error = &err};
+    cr_assert_eq(bb_store_open_path(&s, &o), BB_ECORRUPT, "%s", err.sentence);
+    check_refused("damaged");
+    check_served(BB_STORE_START_EMPTY, 0);
+}
+
+Test(store_damage, an_empty_file_is_damage_and_stays_empty)
+{
+    struct bb_store *s = NULL;
+    cr_assert_eq(truncate(at("gen-1/data.mdb"), 0), 0);
+    const struct bb_store_opts o = {.size = sizeof(o), .path = path, .error = &err};
+    cr_assert_eq(bb_store_open_path(&s, &o), BB_ECORRUPT, "%s", err.sentence);
+    check_refused("damaged");
+    cr_assert_eq(length_of("gen-1/data.mdb"), 0);
+    check_served(BB_STORE_START_EMPTY, 0);
+}
+
+/* LMDB does not write the last page when the same transaction gave it back. */
+static void
+write_and_take_back(struct bbi_db_env *env)
+{
+    static char large[1 << 20];
+    const struct bbi_bytes k = {"k", 1}, small = {"s", 1}, v = {large, sizeof(large)};
+    struct bbi_db_txn *txn;
+    cr_assert_eq(bbi_db_write_begin(env, NULL, &txn), 0);
+    cr_assert_eq(bbi_db_put(txn, BBI_DB_META, k, v, 0), 0);
+    cr_assert_eq(bbi_db_del(txn, BBI_DB_META, k), 0);
+    cr_assert_eq(bbi_db_put(txn, BBI_DB_META, k, small, 0), 0);
+    cr_assert_eq(bbi_db_commit(txn), 0);
+}
+
+Test(store_damage, a_commit_leaves_the_file_as_long_as_it_says)
+{
+    struct bbi_db_env *env;
+    cr_assert_eq(bbi_db_open(&env, at("gen-1"), 64 << 20, 0, 0600, NULL), 0);
+    write_and_take_back(env);
+    uint64_t says = bbi_db_file_bytes(env);
+    bbi_db_close(env);
+    cr_assert(says > 1 << 20);
+    cr_assert_geq((uint64_t)length_of("gen-1/data.mdb"), says);
+    /* And as a master leaves it that dies just after such a commit: whole, though it is short. */
+    cr_assert_eq(truncate(at("gen-1/data.mdb"), length_of("gen-1/data.mdb") - 4096), 0);
+    check_served(0, 1);
+    cr_assert_geq((uint64_t)length_of("gen-1/data.mdb"), says);
+}
