@@ -3,6 +3,7 @@
  * lib/endpoint/endpoint.c - attach and leave; what happens to handles over fork.
  */
 #include "lib/endpoint/endpoint_impl.h"
+#include "lib/endpoint/for_store.h"
 #include "lib/endpoint/publisher_impl.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/os.h"
@@ -164,11 +165,45 @@ bb_endpoint_open(struct bb_endpoint **out, const struct bb_endpoint_opts *opts)
 }
 
 void
+bbi_closer_add(struct bb_endpoint *ep, struct bbi_closer *c)
+{
+    (void)pthread_mutex_lock(&ep->lock);
+    c->next = ep->closers;
+    ep->closers = c;
+    (void)pthread_mutex_unlock(&ep->lock);
+}
+
+void
+bbi_closer_remove(struct bb_endpoint *ep, struct bbi_closer *c)
+{
+    (void)pthread_mutex_lock(&ep->lock);
+    for (struct bbi_closer **p = &ep->closers; *p != NULL; p = &(*p)->next) {
+        if (*p == c) {
+            *p = c->next;
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&ep->lock);
+}
+
+/* Without the lock: they publish, unsubscribe and close.  Nobody else uses an endpoint that is closed. */
+static void
+close_others(struct bb_endpoint *ep)
+{
+    while (ep->closers != NULL) {
+        struct bbi_closer *c = ep->closers;
+        ep->closers = c->next;
+        c->close(c);
+    }
+}
+
+void
 bb_endpoint_close(struct bb_endpoint *ep)
 {
     if (ep == NULL) {
         return;
     }
+    close_others(ep);
     while (ep->publishers != NULL) {
         bb_publisher_close(ep->publishers);
     }

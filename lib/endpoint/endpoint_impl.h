@@ -21,7 +21,8 @@ struct bb_endpoint {
     uint64_t id;
     struct bb_publisher *publishers; /* open ones, newest first */
     struct bb_subscriber *subscribers;
-    struct bb_endpoint *next; /* all endpoints of this process, for fork */
+    struct bbi_closer *closers; /* for_store.h; under lock */
+    struct bb_endpoint *next;   /* all endpoints of this process, for fork */
 };
 
 /* Counts forks: a handle with another number was opened in a parent process. */

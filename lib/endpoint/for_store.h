@@ -30,6 +30,17 @@ void bbi_reserved_close(struct bb_topic *topic);
  */
 void bbi_visit_more(struct bb_subscriber *sub, size_t bytes);
 
+/*
+ * What is closed with an endpoint though this folder does not know it: called first, while it still works, and not
+ * again.  In a child after fork, too, where nothing may be sent.
+ */
+struct bbi_closer {
+    void (*close)(struct bbi_closer *c);
+    struct bbi_closer *next;
+};
+void bbi_closer_add(struct bb_endpoint *ep, struct bbi_closer *c);
+void bbi_closer_remove(struct bb_endpoint *ep, struct bbi_closer *c);
+
 /* bbi_look_path - the bus's directory; NULL: the handle was opened before fork. */
 const char *bbi_look_path(const struct bb_look *look);
 

@@ -59,7 +59,7 @@ bbi_client_open(struct bb_store *s)
         return 0;
     }
     if (s->ep == NULL) {
-        return BB_ENOTSUP;
+        return bbi_store_no_bus(s);
     }
     struct bbi_client *c = calloc(1, sizeof(*c));
     if (c == NULL) {

@@ -64,8 +64,9 @@ say(const struct bb_store *s, const struct master_seen *m, struct bbi_fault *why
         bbi_fault_set(
             why, 0, s->name,
             "store '%s' has no master: the last was %s (pid %lld) on %s; start one with `busbar "
-            "store serve %s`",
-            s->name, m->who.node, (long long)m->who.pid, m->who.bus, s->name);
+            "store serve %s%s%s`",
+            s->name, m->who.node, (long long)m->who.pid, m->who.bus, s->name,
+            s->dir.is_memory ? "" : " --path ", s->dir.is_memory ? "" : s->dir.path);
     } else {
         bbi_fault_set(why, 0, s->name,
                       "store '%s' has no master, and had none since the box started", s->name);

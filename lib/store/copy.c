@@ -197,7 +197,7 @@ bb_store_compact(struct bb_store *s)
         return BB_EINVAL;
     }
     if (s->ep == NULL) {
-        return BB_ENOTSUP;
+        return bbi_store_no_bus(s);
     }
     if (s->master != NULL) {
         return compact_here(s);

@@ -484,6 +484,16 @@ bbi_store_dir_unlock(struct bbi_store_dir *dir)
     }
 }
 
+void
+bbi_store_dir_resign(struct bbi_store_dir *dir)
+{
+    bbi_store_dir_unlock(dir);
+    if (dir->lock_fd >= 0) {
+        (void)close(dir->lock_fd);
+    }
+    dir->lock_fd = -1;
+}
+
 int
 bbi_store_dir_is_served(const struct bbi_store_dir *dir)
 {
@@ -788,6 +798,15 @@ say_taken(const char *name, const char *at, bool is_served, struct bbi_fault *f)
                          name, at);
 }
 
+static int
+say_persistent(const char *name, const char *at, const char *link, struct bbi_fault *f)
+{
+    return bbi_fault_set(f, BB_EEXIST, name,
+                         "the store '%s' of this bus is the one in '%s', which is kept: give its "
+                         "path (--path %s), or remove the link '%s' for an empty one in memory",
+                         name, at, at, link);
+}
+
 int
 bbi_store_dir_announce(const char *bus_path,
                        const char *name,
@@ -813,10 +832,11 @@ bbi_store_dir_announce(const char *bus_path,
     if (rc == 0 && is_link && is_served_at(now)) {
         return say_taken(name, now, true, f);
     }
-    if (path == NULL) { /* the link to a store that nobody serves gives way */
-        return !is_link || unlink(link) == 0 || errno == ENOENT
-                   ? 0
-                   : say_errno(f, -errno, "remove", link);
+    if (path == NULL) { /* a link to a directory that is there is somebody's data */
+        return !is_link                               ? 0
+               : rc == 0 && access(now, F_OK) == 0    ? say_persistent(name, now, link, f)
+               : unlink(link) == 0 || errno == ENOENT ? 0
+                                                      : say_errno(f, -errno, "remove", link);
     }
     if (rc == 0 && !is_link) {
         return say_taken(name, now, is_served_at(now), f);

@@ -115,6 +115,8 @@ bbi_store_dir_set_master(struct bbi_store_dir *dir, uint64_t id, const char *nod
 void bbi_store_dir_master(const struct bbi_store_dir *dir, struct bbi_store_master *out);
 /* bbi_store_dir_lock - a standby's try: 0 it is ours now; BB_EAGAIN. */
 BB_MUST_USE int bbi_store_dir_lock(struct bbi_store_dir *dir);
+/* bbi_store_dir_resign - never master again: lets go of the lock and its file. */
+void bbi_store_dir_resign(struct bbi_store_dir *dir);
 /* bbi_store_dir_unlock - others may try; for a master that gives up.  Closing does it too. */
 void bbi_store_dir_unlock(struct bbi_store_dir *dir);
 /* bbi_store_dir_is_served - 1: a master holds the lock. */
@@ -155,7 +157,8 @@ bbi_store_dir_set_aside(const struct bbi_store_dir *dir, uint64_t after, char ou
 BB_MUST_USE int bbi_store_dir_find(const char *bus_path, const char *name, char out[256]);
 /*
  * Makes BUS/stores, and NAME in it a link to the absolute path.  path NULL: a store in memory, no link.
- * BB_EEXIST: the name is another store's that has a master, or one in memory when a path is given.
+ * BB_EEXIST: the name is another store's that has a master, or one in memory when a path is given, or one in a
+ * directory that is there when none is.
  */
 BB_MUST_USE int bbi_store_dir_announce(const char *bus_path,
                                        const char *name,

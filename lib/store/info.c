@@ -139,6 +139,9 @@ bb_store_info(struct bb_store *s, struct bb_store_info *out)
     if (bbi_is_forked(s->fork_gen)) {
         return BB_EFORKED;
     }
+    if (out == NULL || (out->size != 0 && out->size < sizeof(out->size))) {
+        return BB_EINVAL;
+    }
     fill_from_dir(&info, s->name, &s->dir);
     int rc = (s->flags & BB_STORE_BY_REQUEST) == 0 ? add_usage(s, &info) : 0;
     if (rc == 0) {

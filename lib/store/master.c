@@ -408,6 +408,7 @@ one_round(struct bb_store *s, int64_t until)
         if (n < 0) {
             return n;
         }
+        m->is_woken = m->msg_count == 0 && wake > now && bbi_os_mono_ns() < wake;
     }
     int done = m->frame_count > m->frame_at ? bbi_master_run_frames(s) : 0;
     int rc = done > 0 ? bbi_quota_look(s, false) : done;
@@ -428,11 +429,12 @@ bbi_master_poll(struct bb_store *s, int64_t timeout_ns)
         return m->fault;
     }
     for (;;) {
+        m->is_woken = false;
         int n = one_round(s, until);
         if (n < 0) {
             return end_mastership(s, n);
         }
-        if (n > 0 || timeout_ns == 0 || bbi_os_mono_ns() >= until) {
+        if (n > 0 || m->is_woken || timeout_ns == 0 || bbi_os_mono_ns() >= until) {
             return n;
         }
     }

@@ -105,6 +105,7 @@ struct bbi_master {
     int64_t frames_ns; /* monotonic: when frames ran last */
     int64_t
         linger_ns; /* before the next look: those that were just answered, many at once, ask again */
+    bool is_woken; /* its wait ended early, by a signal: the poll ends too */
     int fault;     /* ended the mastership */
 };
 

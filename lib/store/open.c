@@ -425,12 +425,33 @@ open_server(struct bb_store *s, struct opening *op)
 
 /* ---- the public functions ------------------------------------------------------------------------ */
 
+/* The endpoint goes first: what is left is a handle for looking. */
+static void
+lose_endpoint(struct bbi_closer *c)
+{
+    struct bb_store *s = (struct bb_store *)(void *)((char *)c - offsetof(struct bb_store, closer));
+    s->is_orphan = true;
+    if (!bbi_is_forked(s->fork_gen)) {
+        bbi_client_close(s);
+        if (s->master != NULL) {
+            bbi_master_stop(s, true);
+        }
+        bbi_store_dir_resign(&s->dir);
+        bbi_poll_arm(s);
+    }
+    s->ep = NULL;
+}
+
 static int
 finish(struct bb_store **out, struct bb_store *s, struct opening *op, int rc)
 {
     if (rc == 0) {
         if (op->f.code == 0 && op->f.sentence[0] != '\0') { /* what was there was moved aside */
             (void)bbi_error_set(op->o.error, &op->f);
+        }
+        if (s->ep != NULL) {
+            s->closer.close = lose_endpoint;
+            bbi_closer_add(s->ep, &s->closer);
         }
         *out = s;
         return 0;
@@ -518,6 +539,9 @@ bb_store_close(struct bb_store *s)
         return;
     }
     if (!bbi_is_forked(s->fork_gen)) {
+        if (s->ep != NULL) {
+            bbi_closer_remove(s->ep, &s->closer);
+        }
         s->is_viewing = false;
         bbi_watches_close(s);
         bbi_client_close(s);

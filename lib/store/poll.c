@@ -174,6 +174,9 @@ bb_store_poll(struct bb_store *s, int64_t timeout_ns)
     if (bbi_store_is_forked(s)) {
         return BB_EFORKED;
     }
+    if (s->is_orphan) {
+        return BB_EINVAL;
+    }
     int64_t until = bbi_until_ns(timeout_ns);
     int n;
     drain_timer(s);
@@ -192,7 +195,7 @@ bb_store_poll(struct bb_store *s, int64_t timeout_ns)
 int
 bb_store_is_master(const struct bb_store *s)
 {
-    return s->master != NULL;
+    return s->master != NULL && !bbi_store_is_forked(s);
 }
 
 /* ---- the descriptor ---- */

@@ -9,6 +9,7 @@
 #ifndef BUSBAR_LIB_STORE_STORE_IMPL_H
 #define BUSBAR_LIB_STORE_STORE_IMPL_H
 
+#include "lib/endpoint/for_store.h"
 #include "lib/store/apply.h"
 #include "lib/store/command.h"
 #include "lib/store/dir.h"
@@ -27,7 +28,9 @@ struct bbi_slot {
 
 struct bb_store {
     char name[BB_NAME_MAX + 1];
-    struct bb_endpoint *ep; /* NULL: for looking */
+    struct bb_endpoint *ep; /* NULL: for looking, or closed before its store */
+    struct bbi_closer closer;
+    bool is_orphan; /* its endpoint was closed */
     unsigned fork_gen;
     uint32_t role, flags;
     int64_t timeout_ns;
@@ -48,6 +51,13 @@ struct bb_store {
     struct bbi_waiter *waiter; /* poll.c; NULL: no descriptor, no standby's clock */
 };
 
+/* Why there is no endpoint to do it with. */
+static inline int
+bbi_store_no_bus(const struct bb_store *s)
+{
+    return s->is_orphan ? BB_EINVAL : BB_ENOTSUP;
+}
+
 /* Store time, from the ctl's base. */
 int64_t bbi_store_now_ns(const struct bb_store *s);
 
@@ -63,6 +73,13 @@ void bbi_read_leave(struct bb_store *s);
 void bbi_read_close(struct bb_store *s);
 /* What META says of the store, as of an open view.  BB_ECORRUPT. */
 BB_MUST_USE int bbi_read_state(struct bbi_db_txn *txn, struct bbi_state *out);
+
+/* write.c: bb_store_run(), which refuses BBI_EXPIRE_KEEP. */
+BB_MUST_USE int bbi_store_run(struct bb_store *s,
+                              const struct bb_store_cmd *cmds,
+                              size_t count,
+                              uint32_t flags,
+                              struct bb_store_result *results);
 
 /* client.c */
 BB_MUST_USE int64_t bbi_client_send(struct bb_store *s,

@@ -258,7 +258,7 @@ replace(struct bb_store_table *t, const struct bb_value *k, const struct bb_valu
                                      .if_version = item.version,
                                      .key = *k,
                                      .value = *value};
-    return bb_store_run(t->s, &cmd, 1, 0, &r);
+    return bbi_store_run(t->s, &cmd, 1, 0, &r);
 }
 
 int

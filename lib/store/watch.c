@@ -122,7 +122,7 @@ bb_watch_open(struct bb_watch **out,
         return BB_EFORKED;
     }
     if (s->ep == NULL || (s->flags & BB_STORE_BY_REQUEST) != 0) {
-        return BB_ENOTSUP;
+        return bbi_store_no_bus(s);
     }
     int rc = new_watch(&w, s, prefix);
     if (rc < 0) {
@@ -399,7 +399,7 @@ bb_watch_next(struct bb_watch *w, struct bb_store_change *out, size_t max, int64
     if (bbi_store_is_forked(s)) {
         return BB_EFORKED;
     }
-    if (out == NULL || max == 0 || max > INT32_MAX) {
+    if (out == NULL || max == 0 || max > INT32_MAX || s->is_orphan) {
         return BB_EINVAL;
     }
     if (s->is_viewing) {

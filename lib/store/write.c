@@ -16,11 +16,23 @@ check(const struct bb_store *s, const struct bb_store_cmd *cmds, size_t count, u
         return BB_EFORKED;
     }
     if (s->ep == NULL) {
-        return BB_ENOTSUP;
+        return bbi_store_no_bus(s);
     }
     bool is_wrong = cmds == NULL || count == 0 || count > UINT32_MAX
                     || (flags & ~(uint32_t)BB_STORE_ATOMIC) != 0;
     return is_wrong ? BB_EINVAL : 0;
+}
+
+/* The deadline that stays as it is has a word of its own on the wire, not in the interface. */
+static bool
+keeps_deadline(const struct bb_store_cmd *cmds, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (cmds[i].expire_ns == BBI_EXPIRE_KEEP) {
+            return true;
+        }
+    }
+    return false;
 }
 
 int
@@ -29,6 +41,18 @@ bb_store_run(struct bb_store *s,
              size_t count,
              uint32_t flags,
              struct bb_store_result *results)
+{
+    return cmds != NULL && keeps_deadline(cmds, count)
+               ? BB_EINVAL
+               : bbi_store_run(s, cmds, count, flags, results);
+}
+
+int
+bbi_store_run(struct bb_store *s,
+              const struct bb_store_cmd *cmds,
+              size_t count,
+              uint32_t flags,
+              struct bb_store_result *results)
 {
     int rc = check(s, cmds, count, flags);
     if (rc < 0 || results == NULL) {
@@ -46,6 +70,7 @@ int64_t
 bb_store_send(struct bb_store *s, const struct bb_store_cmd *cmds, size_t count, uint32_t flags)
 {
     int rc = check(s, cmds, count, flags);
+    rc = rc == 0 && keeps_deadline(cmds, count) ? BB_EINVAL : rc;
     if (rc < 0) {
         return rc;
     }

@@ -92,7 +92,10 @@ enum {
  */
 BB_MUST_USE BB_API int bb_endpoint_open(struct bb_endpoint **out,
                                         const struct bb_endpoint_opts *opts);
-/* Publishers and subscribers that are still open are closed with it. */
+/*
+ * Publishers and subscribers that are still open are closed with it.  A store ends its mastership and stays as a
+ * handle that reads; what needs the bus is BB_EINVAL from then on, and bb_store_close() is still called.
+ */
 BB_API void bb_endpoint_close(struct bb_endpoint *ep);
 
 BB_API const char *bb_endpoint_name(const struct bb_endpoint *ep);

@@ -7,12 +7,16 @@
  */
 #include "busbar/store.h"
 #include "lib/store/store_impl.h"
+#include "shm/os.h"
 #include "tests/support/process.h"
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char path[300];
@@ -175,6 +179,20 @@ Test(store_damage, a_later_generation_is_never_removed)
     cr_assert_eq(st.st_nlink, 2, "it lies in damaged-T");
 }
 
+Test(store_damage, a_store_in_memory_does_not_take_the_name_of_one_on_disk)
+{
+    struct bb_store *s = NULL;
+    cr_assert_eq(open_as(&s, NULL, BB_STORE_MASTER, 0), BB_EEXIST);
+    cr_assert_not_null(strstr(err.sentence, "--path"), "%s", err.sentence);
+    cr_assert_not_null(strstr(err.sentence, path), "%s", err.sentence);
+    cr_assert_eq(open_as(&s, NULL, BB_STORE_CLONE, 0), 0, "%s", err.sentence);
+    cr_assert_eq(bb_store_put(s, &one, &one, 0, NULL), BB_ETIMEDOUT);
+    cr_assert_not_null(strstr(bb_store_error(s)->sentence, "--path"), "%s",
+                       bb_store_error(s)->sentence);
+    bb_store_close(s);
+    check_served(0, 1);
+}
+
 /* ---- lengths ------------------------------------------------------------------------------------- */
 
 Test(store_damage, a_file_that_was_cut_is_refused_before_it_is_read)
@@ -227,4 +245,110 @@ Test(store_damage, a_commit_leaves_the_file_as_long_as_it_says)
     cr_assert_eq(truncate(at("gen-1/data.mdb"), length_of("gen-1/data.mdb") - 4096), 0);
     check_served(0, 1);
     cr_assert_geq((uint64_t)length_of("gen-1/data.mdb"), says);
+}
+
+/* ---- handles -------------------------------------------------------------------------------------- */
+
+static struct bb_endpoint *
+attach(const char *name)
+{
+    struct bb_endpoint *out = NULL;
+    cr_assert_eq(
+        bb_endpoint_open(&out, &(struct bb_endpoint_opts){.size = sizeof(struct bb_endpoint_opts),
+                                                          .dir = bbt_dir(),
+                                                          .bus = BBT_BUS,
+                                                          .name = name,
+                                                          .error = &err}),
+        0, "%s", err.sentence);
+    return out;
+}
+
+static void
+check_orphan(struct bb_store *s, struct bb_watch *w)
+{
+    struct bb_value v;
+    struct bb_store_change c;
+    struct bb_store_info info = {.size = sizeof(info)};
+    struct bb_watch *another;
+    cr_assert_eq(bb_store_is_master(s), 0);
+    cr_assert_eq(bb_store_put(s, &one, &one, 0, NULL), BB_EINVAL);
+    cr_assert_eq(bb_store_poll(s, 0), BB_EINVAL);
+    cr_assert_eq(bb_store_compact(s), BB_EINVAL);
+    cr_assert_eq(bb_watch_open(&another, s, NULL, 0, NULL), BB_EINVAL);
+    cr_assert_eq(bb_watch_next(w, &c, 1, 0), BB_EINVAL);
+    cr_assert_eq(bb_store_info(s, &info), 0);
+    cr_assert_eq(bb_store_get(s, &one, &v), 0, "what is read in place needs no bus");
+    cr_assert_not_null(bb_store_error(s));
+    bb_watch_close(w);
+    bb_store_close(s);
+}
+
+Test(store_damage, an_endpoint_that_goes_first_leaves_handles_that_answer)
+{
+    struct bb_store *s = NULL, *next = NULL;
+    struct bb_watch *w = NULL;
+    for (uint32_t role = BB_STORE_MASTER; role <= BB_STORE_STANDBY; role++) {
+        struct bb_endpoint *mine = ep;
+        ep = attach("short-lived");
+        cr_assert_eq(open_as(&s, path, role, 0), 0, "%s", err.sentence);
+        cr_assert_eq(bb_store_put(s, &one, &one, 0, NULL), 0);
+        cr_assert_eq(bb_watch_open(&w, s, NULL, 0, NULL), 0);
+        bb_endpoint_close(ep);
+        ep = mine;
+        cr_assert_eq(master(&next, 0), 0, "its lock is free: %s", err.sentence);
+        check_orphan(s, w);
+        bb_store_close(next);
+    }
+}
+
+Test(store_damage, what_no_caller_may_ask_for)
+{
+    struct bb_store *s = NULL;
+    struct bb_store_result r;
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    const struct bb_store_cmd keep = {
+        .op = BB_STORE_PUT, .expire_ns = INT64_MIN, .key = one, .value = one};
+    cr_assert_eq(bb_store_put(s, &one, &one, INT64_MIN, NULL), BB_EINVAL);
+    cr_assert_eq(bb_store_run(s, &keep, 1, 0, &r), BB_EINVAL);
+    cr_assert_eq(bb_store_send(s, &keep, 1, 0), BB_EINVAL);
+    struct bb_store_info info = {.size = 4};
+    cr_assert_eq(bb_store_info(s, &info), BB_EINVAL);
+    cr_assert_eq(info.size, 4u);
+    bb_store_close(s);
+}
+
+Test(store_damage, a_forked_child_is_no_master)
+{
+    struct bb_store *s = NULL;
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(bb_store_is_master(s) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(bb_store_is_master(s), 1);
+    bb_store_close(s);
+}
+
+static void
+on_alarm(int sig)
+{
+    (void)sig;
+}
+
+Test(store_damage, a_signal_ends_a_masters_poll)
+{
+    struct bb_store *s = NULL;
+    struct sigaction act = {.sa_handler = on_alarm};
+    const struct itimerval soon = {.it_value = {.tv_usec = 100000},
+                                   .it_interval = {.tv_usec = 100000}};
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    cr_assert_eq(sigaction(SIGALRM, &act, NULL), 0);
+    cr_assert_eq(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    int64_t from = bbi_os_mono_ns();
+    cr_assert_eq(bb_store_poll(s, INT64_C(30000000000)), 0);
+    cr_assert_lt(bbi_os_mono_ns() - from, INT64_C(20000000000));
+    bb_store_close(s);
 }
