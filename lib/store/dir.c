@@ -223,6 +223,89 @@ open_directory(struct bbi_store_dir *out, const char *path, bool to_write, struc
     return 0;
 }
 
+/* ---- what is in it --------------------------------------------------------------------------------- */
+
+static void
+gen_name(char out[GEN_NAME_BYTES], uint64_t generation, bool is_new)
+{
+    (void)snprintf(out, GEN_NAME_BYTES, "gen-%" PRIu64 "%s", generation, is_new ? ".new" : "");
+}
+
+/* false: not a name of ours. */
+static bool
+parse_gen(const char *name, uint64_t *generation, bool *is_new)
+{
+    char again[GEN_NAME_BYTES];
+    if (strncmp(name, "gen-", 4) != 0) {
+        return false;
+    }
+    char *end;
+    *generation = strtoull(name + 4, &end, 10);
+    *is_new = *end != '\0';
+    gen_name(again, *generation, *is_new);
+    return *generation != 0 && strcmp(again, name) == 0;
+}
+
+/* Calls back with each name; the directory's position is our own. */
+static void
+each_entry(int dir_fd, void (*cb)(int dir_fd, const char *name, void *user), void *user)
+{
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (d == NULL) {
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return;
+    }
+    const struct dirent *e;
+    while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
+        cb(dir_fd, e->d_name, user);
+    }
+    (void)closedir(d);
+}
+
+struct content {
+    bool has_ours;
+    char stranger[64]; /* the first that was seen */
+};
+
+static void
+see_entry(int dir_fd, const char *name, void *user)
+{
+    static const char *const ours[] = {"ctl", "ctl.new", "current", "current.new"};
+    static const char *const neutral[] = {".", "..", "lock", "lost+found"};
+    struct content *seen = user;
+    uint64_t generation;
+    bool is_new;
+    bool is_ours = parse_gen(name, &generation, &is_new) || strncmp(name, "damaged-", 8) == 0;
+    bool is_neutral = false;
+    (void)dir_fd;
+    for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+        is_ours = is_ours || strcmp(name, ours[i]) == 0;
+        is_neutral = is_neutral || strcmp(name, neutral[i]) == 0;
+    }
+    seen->has_ours = seen->has_ours || is_ours;
+    if (!is_ours && !is_neutral && seen->stranger[0] == '\0') {
+        (void)snprintf(seen->stranger, sizeof(seen->stranger), "%s", name);
+    }
+}
+
+/* Nothing is written into a directory that is somebody else's. */
+static int
+check_ours(const struct bbi_store_dir *dir, struct bbi_fault *f)
+{
+    struct content seen = {.has_ours = false};
+    each_entry(dir->fd, see_entry, &seen);
+    return seen.has_ours || seen.stranger[0] == '\0'
+               ? 0
+               : bbi_fault_set(
+                   f, BB_ENOTSUP, dir->path,
+                   "'%s' is no store's directory: it holds '%s' and nothing of a store; "
+                   "give one that is empty or not there yet",
+                   dir->path, seen.stranger);
+}
+
 /* ---- ctl ----------------------------------------------------------------------------------------- */
 
 /* 0; BB_ENOENT it is not there, damaged, or of another boot; BB_EVERSION; -errno. */
@@ -385,6 +468,7 @@ bbi_store_dir_make(
     int rc = make_like_parent(path, f);
     BBI_HOOK("store:dir");
     rc = rc < 0 ? rc : open_directory(out, path, true, f);
+    rc = rc < 0 ? rc : check_ours(out, f);
     rc = rc < 0 ? rc : open_lock(out, f);
     if (rc == 0) {
         rc = bbi_store_dir_lock(out);
@@ -511,27 +595,6 @@ bbi_store_dir_is_served(const struct bbi_store_dir *dir)
 
 /* ---- generations --------------------------------------------------------------------------------- */
 
-static void
-gen_name(char out[GEN_NAME_BYTES], uint64_t generation, bool is_new)
-{
-    (void)snprintf(out, GEN_NAME_BYTES, "gen-%" PRIu64 "%s", generation, is_new ? ".new" : "");
-}
-
-/* false: not a name of ours. */
-static bool
-parse_gen(const char *name, uint64_t *generation, bool *is_new)
-{
-    char again[GEN_NAME_BYTES];
-    if (strncmp(name, "gen-", 4) != 0) {
-        return false;
-    }
-    char *end;
-    *generation = strtoull(name + 4, &end, 10);
-    *is_new = *end != '\0';
-    gen_name(again, *generation, *is_new);
-    return *generation != 0 && strcmp(again, name) == 0;
-}
-
 int
 bbi_store_dir_current(const struct bbi_store_dir *dir, uint64_t *generation)
 {
@@ -621,25 +684,6 @@ bbi_store_dir_switch(const struct bbi_store_dir *dir, uint64_t generation)
         rc = -errno;
     }
     return rc < 0 ? rc : bbi_store_dir_point(dir, generation);
-}
-
-/* Calls back with each name; the directory's position is our own. */
-static void
-each_entry(int dir_fd, void (*cb)(int dir_fd, const char *name, void *user), void *user)
-{
-    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-    if (d == NULL) {
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return;
-    }
-    const struct dirent *e;
-    while ((e = readdir(d)) != NULL) { /* NOLINT(concurrency-mt-unsafe): own DIR */
-        cb(dir_fd, e->d_name, user);
-    }
-    (void)closedir(d);
 }
 
 /* The next one was renamed and its master died before `current` named it; later ones nobody makes: not ours to end. */
@@ -808,6 +852,30 @@ say_persistent(const char *name, const char *at, const char *link, struct bbi_fa
 }
 
 int
+bbi_store_dir_may_announce(const char *bus_path,
+                           const char *name,
+                           const char *path,
+                           struct bbi_fault *f)
+{
+    char link[BBI_PATH_BYTES + BBI_NAME_BYTES + 16];
+    char now[256];
+    struct stat st;
+    (void)snprintf(link, sizeof(link), "%s/stores/%s", bus_path, name);
+    bool is_link = lstat(link, &st) == 0 && S_ISLNK(st.st_mode);
+    if (bbi_store_dir_find(bus_path, name, now) < 0
+        || (path != NULL ? strcmp(now, path) == 0 : !is_link)) {
+        return 0; /* nobody's, or this one's */
+    }
+    if (is_link && is_served_at(now)) {
+        return say_taken(name, now, true, f);
+    }
+    if (path == NULL) { /* a link to a directory that is there is somebody's data */
+        return access(now, F_OK) == 0 ? say_persistent(name, now, link, f) : 0;
+    }
+    return is_link ? 0 : say_taken(name, now, is_served_at(now), f);
+}
+
+int
 bbi_store_dir_announce(const char *bus_path,
                        const char *name,
                        const char *path,
@@ -824,22 +892,18 @@ bbi_store_dir_announce(const char *bus_path,
         return rc;
     }
     (void)snprintf(link, sizeof(link), "%s/stores/%s", bus_path, name);
-    rc = bbi_store_dir_find(bus_path, name, now);
     bool is_link = lstat(link, &st) == 0 && S_ISLNK(st.st_mode);
-    if (rc == 0 && path != NULL && strcmp(now, path) == 0) {
+    if (path != NULL && bbi_store_dir_find(bus_path, name, now) == 0 && strcmp(now, path) == 0) {
         return 0;
     }
-    if (rc == 0 && is_link && is_served_at(now)) {
-        return say_taken(name, now, true, f);
+    rc = bbi_store_dir_may_announce(bus_path, name, path, f);
+    if (rc < 0) {
+        return rc;
     }
-    if (path == NULL) { /* a link to a directory that is there is somebody's data */
-        return !is_link                               ? 0
-               : rc == 0 && access(now, F_OK) == 0    ? say_persistent(name, now, link, f)
-               : unlink(link) == 0 || errno == ENOENT ? 0
-                                                      : say_errno(f, -errno, "remove", link);
-    }
-    if (rc == 0 && !is_link) {
-        return say_taken(name, now, is_served_at(now), f);
+    if (path == NULL) { /* a link that leads nowhere gives way */
+        return !is_link || unlink(link) == 0 || errno == ENOENT
+                   ? 0
+                   : say_errno(f, -errno, "remove", link);
     }
     bbi_os_random(&number, sizeof(number));
     (void)snprintf(fresh, sizeof(fresh), "%s/stores/.%s.%016" PRIx64, bus_path, name, number);

@@ -83,7 +83,8 @@ bool bbi_store_name_ok(const char *name);
  *
  * is_memory What lies there from another boot is removed: nothing was synced.
  * Returns   0 the lock is ours; BB_EEXIST another holds it (f names pid, node, bus; *out is open all the same when
- *           may_wait, with ctl NULL while it is being made); BB_EACCES, BB_ETRUST, BB_ENOSPC, BB_EVERSION, BB_ECORRUPT.
+ *           may_wait, with ctl NULL while it is being made); BB_EACCES, BB_ETRUST, BB_ENOSPC, BB_EVERSION, BB_ECORRUPT;
+ *           BB_ENOTSUP it holds other things and nothing of a store: nothing was written into it.
  */
 BB_MUST_USE int bbi_store_dir_make(struct bbi_store_dir *out,
                                    const char *path,
@@ -160,6 +161,10 @@ BB_MUST_USE int bbi_store_dir_find(const char *bus_path, const char *name, char 
  * BB_EEXIST: the name is another store's that has a master, or one in memory when a path is given, or one in a
  * directory that is there when none is.
  */
+BB_MUST_USE int bbi_store_dir_may_announce(const char *bus_path,
+                                           const char *name,
+                                           const char *path,
+                                           struct bbi_fault *f); /* the same, changing nothing */
 BB_MUST_USE int bbi_store_dir_announce(const char *bus_path,
                                        const char *name,
                                        const char *path,

@@ -400,6 +400,9 @@ open_server(struct bb_store *s, struct opening *op)
     bool is_memory;
     int64_t until = bbi_until_ns(s->timeout_ns);
     int rc = choose_place(op, path, &is_memory);
+    rc = rc < 0
+             ? rc
+             : bbi_store_dir_may_announce(op->bus_path, s->name, is_memory ? NULL : path, &op->f);
     if (rc == 0 && is_memory) {
         rc = bbi_store_dir_announce(op->bus_path, s->name, NULL, &op->f);
     }

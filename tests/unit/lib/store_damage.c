@@ -193,6 +193,27 @@ Test(store_damage, a_store_in_memory_does_not_take_the_name_of_one_on_disk)
     check_served(0, 1);
 }
 
+Test(store_damage, nothing_is_written_where_it_is_refused)
+{
+    struct bb_store *s = NULL;
+    char other[320], inside[400];
+    (void)snprintf(other, sizeof(other), "%s/other", bbt_dir());
+    cr_assert_eq(mkdir(other, 0700), 0);
+    (void)snprintf(inside, sizeof(inside), "%s/passwd", other);
+    cr_assert_eq(mkdir(inside, 0700), 0);
+    cr_assert_eq(open_as(&s, other, BB_STORE_MASTER, 0), BB_ENOTSUP, "%s", err.sentence);
+    cr_assert_not_null(strstr(err.sentence, "passwd"), "%s", err.sentence);
+    cr_assert_eq(rmdir(inside), 0);
+    cr_assert_eq(rmdir(other), 0, "something was made in it");
+
+    /* The name is that of a store which is served. */
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    struct bb_store *second = NULL;
+    cr_assert_eq(open_as(&second, other, BB_STORE_MASTER, 0), BB_EEXIST, "%s", err.sentence);
+    cr_assert_neq(rmdir(other), 0, "it was made");
+    bb_store_close(s);
+}
+
 /* ---- lengths ------------------------------------------------------------------------------------- */
 
 Test(store_damage, a_file_that_was_cut_is_refused_before_it_is_read)
