@@ -142,6 +142,34 @@ one_winner()
 }
 check one_winner one_winner
 
+# ---- words that are refused ---------------------------------------------------------------------------
+declare -A verb_of=([path]=get [type]=put [key-type]=get)
+for option in path type key-type; do
+    check "empty_$option" refuses 2 "--$option needs a value, and got an empty one" ${verb_of[$option]} hosts a "--$option" ''
+done
+for option in path name quota group; do
+    check "serve_empty_$option" refuses 2 "--$option needs a value" serve nothing "--$option="
+done
+check empty_bus refuses 2 '--bus needs a value' get hosts a -b ''
+check empty_names_made_nothing refuses 4 'it has: [^,]*$' get nothing a
+check if_rev_max refuses 1 'not 18446744073709551615: somebody' put hosts k 9 --if-rev 18446744073709551615
+check if_rev_max_unchanged gives 2 get hosts k
+check if_both_max refuses 2 'exclude each other' put hosts k 9 --if-rev 18446744073709551615 --if-absent
+check if_rev_word refuses 2 'whole number' put hosts k 9 --if-rev last
+for span in 0 0s 36501d 106752d 99999999999999999999d; do
+    check "ttl_$span" refuses 2 'above zero and of at most 36500 days' put hosts k 9 --ttl $span
+    check "set_ttl_$span" refuses 2 'above zero and of at most 36500 days' ttl hosts k $span
+done
+check ttl_max quietly 0 put hosts longest 1 --ttl 36500d
+check ttl_max_is_whole [ "$(($(st ttl hosts longest --json | jq .expires_ns) / 86400000000000))" = 36499 ]
+st del hosts longest
+st put hosts colour Color::RED --type enum && st sadd hosts twice 1 2
+check holds_an refuses 1 'colour holds an enum-value, which does not go with this `store append`' append hosts colour x
+check srem_twice quietly 0 srem hosts twice 1 1
+check srem_twice_not_there refuses 1 '^busbar: 7 is not in twice$' srem hosts twice 7 7
+check srem_twice_said_once [ "$(wc -l <"$err")" = 1 ]
+st del hosts colour twice
+
 # ---- incr, decr, append, push, pop, sadd, srem ---------------------------------------------------------
 check incr_new gives 1 incr hosts n
 check incr gives 6 incr hosts n 5
@@ -153,14 +181,14 @@ quietly 0 put hosts i -7 && quietly 0 put hosts r 0.5 && quietly 0 put hosts whe
 check incr_integer gives -2 incr hosts i 5
 check incr_real gives 1.500000 incr hosts r
 check incr_timespan gives 3900000000000ns incr hosts when 5m
-check incr_string refuses 2 'b holds a string' incr hosts b
+check incr_string refuses 1 'b holds a string' incr hosts b
 check incr_by_a_word refuses 2 'absent is not there, and `store incr` cannot begin it with a string' incr hosts absent x
 check incr_json run 0 "$busbar" store incr hosts n --json
 check incr_json_form json '.value.data == 5 and .changed'
 check append_new quietly 0 append hosts text 5
 check append quietly 0 append hosts text ' and more'
 check append_is_text gives '5 and more' get hosts text
-check append_to_count refuses 2 'n holds a count' append hosts n x
+check append_to_count refuses 1 'n holds a count' append hosts n x
 check push quietly 0 push hosts q 1 two 3.0
 check pushed gives '(1, two, 3.000000)' get hosts q
 check pop gives 3.000000 pop hosts q
@@ -180,7 +208,7 @@ check is_a_table gives '{a -> 1, b -> 2}' get hosts t
 check sadd_table_odd refuses 2 'pairs' sadd --table hosts t a
 check srem_table quietly 0 srem hosts t a
 check srem_table_done gives '{b -> 2}' get hosts t
-check sadd_to_count refuses 2 'n holds a count' sadd hosts n x
+check sadd_to_count refuses 1 'n holds a count' sadd hosts n x
 no_count_is_lost()
 {
     local i pids=()
@@ -369,6 +397,10 @@ check watch_values [ "$(jq -c '[.value.data, .old.data]' "$box/watch.out" | past
 check watch_cause [ "$(jq -r 'select(.change == "expired") | .node' "$box/watch.out")" = keeper ]
 check watch_versions_grow [ "$(jq .version "$box/watch.out" | sort -nu | wc -l)" = 5 ]
 check watch_times jq_e '(.t | test("^20[0-9-]*T[0-9:]*[.][0-9]{9}Z$")) and .node_id > 0' "$box/watch.out" >"$out"
+# Its time is kept also when the master does not answer: the library alone would wait 5 s for it.
+kill -STOP "${pid_of[master]}"
+check watch_in_time run 3 timeout -k 1 4 "$busbar" store watch hosts -W 100ms
+kill -CONT "${pid_of[master]}"
 # From a version: while another watch keeps the log.
 name=keep
 start store watch hosts

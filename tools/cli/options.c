@@ -74,6 +74,15 @@ store(struct pass *pass, struct found found, const char *text)
     case CLI_TEXT:
         memcpy(place, &text, sizeof(text));
         return 0;
+    case CLI_WORD:
+        if (text[0] == '\0') {
+            snprintf(pass->parse->wrong, sizeof(pass->parse->wrong),
+                     "--%s needs a value, and got an empty one (a variable that is not set?): %s",
+                     option->name, option->arg);
+            return -1;
+        }
+        memcpy(place, &text, sizeof(text));
+        return 0;
     case CLI_COUNT:
         if (cli_read_count(text, &count) != 0) {
             return say_wrong(pass, option, "a whole number", text);
@@ -89,6 +98,12 @@ store(struct pass *pass, struct found found, const char *text)
     case CLI_SPAN:
         if (cli_read_seconds(text, &span_ns) != 0) {
             return say_wrong(pass, option, "a time such as 250ms, 5s or 1h", text);
+        }
+        memcpy(place, &span_ns, sizeof(span_ns));
+        return 0;
+    case CLI_LIFE:
+        if (cli_read_life(text, &span_ns) != 0) {
+            return say_wrong(pass, option, CLI_LIFE_NEEDS, text);
         }
         memcpy(place, &span_ns, sizeof(span_ns));
         return 0;

@@ -13,9 +13,11 @@
 enum cli_type {
     CLI_FLAG,   /* int, becomes 1 */
     CLI_TEXT,   /* const char *, points into argv */
+    CLI_WORD,   /* the same, never empty: `--path "$unset"` is a mistake */
     CLI_COUNT,  /* uint64_t */
     CLI_NUMBER, /* double, above zero */
     CLI_SPAN,   /* int64_t nanoseconds: `250ms`, `1h`; a bare number means seconds */
+    CLI_LIFE,   /* the same, for how long a key lives: above zero, at most CLI_LIFE_DAYS_MAX */
 };
 
 struct cli_option {

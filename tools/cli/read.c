@@ -126,6 +126,18 @@ cli_read_seconds(const char *text, int64_t *span_ns)
 }
 
 int
+cli_read_life(const char *text, int64_t *span_ns)
+{
+    const int64_t max_ns = CLI_LIFE_DAYS_MAX * INT64_C(86400000000000);
+    int64_t v;
+    if (cli_read_seconds(text, &v) < 0 || v <= 0 || v > max_ns) {
+        return BB_EINVAL;
+    }
+    *span_ns = v;
+    return 0;
+}
+
+int
 cli_read_bytes(const char *text, uint64_t *bytes)
 {
     static const char units[] = "BKMGT";

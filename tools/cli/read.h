@@ -21,6 +21,11 @@ int cli_read_number(const char *text, double *out);
  */
 int cli_read_seconds(const char *text, int64_t *span_ns);
 
+/* cli_read_life - the same for how long a key lives: above zero, and so that now and it are no more than a time holds. */
+enum { CLI_LIFE_DAYS_MAX = 36500 };
+#define CLI_LIFE_NEEDS "a time above zero and of at most 36500 days, such as 90s or 1h"
+int cli_read_life(const char *text, int64_t *span_ns);
+
 /* cli_read_bytes - NUMBER[UNIT] with UNIT B, K, M, G, T or KiB, MiB, GiB, TiB, all of them powers of 1024. */
 int cli_read_bytes(const char *text, uint64_t *bytes);
 

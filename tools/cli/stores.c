@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 static const int64_t NO_WAIT_NS = 1; /* 0 would be the library's 5 s */
+static const int64_t ANSWER_NS = 5 * CLI_SECOND_NS;
 static const int64_t AGAIN_NS = CLI_SECOND_NS / 100;
 
 int
@@ -85,6 +86,17 @@ say_no_store(const struct cli_store *store)
     return CLI_NONE;
 }
 
+/* answer_ns - how long its master is waited for; -W 0 does not wait. */
+static int64_t
+answer_ns(const struct cli_store *store)
+{
+    const struct cli_store_options *o = store->o;
+    if (o->answer_ns > 0) {
+        return o->answer_ns;
+    }
+    return o->wait_ns < 0 ? ANSWER_NS : o->wait_ns > 0 ? o->wait_ns : NO_WAIT_NS;
+}
+
 static struct bb_store_opts
 make_opts(const struct cli_store *store, struct bb_error *error)
 {
@@ -93,7 +105,7 @@ make_opts(const struct cli_store *store, struct bb_error *error)
         .name = store->o->path == NULL ? store->name : NULL,
         .path = store->o->path,
         .role = BB_STORE_CLONE,
-        .timeout_ns = store->o->wait_ns > 0 ? store->o->wait_ns : 0,
+        .timeout_ns = answer_ns(store),
         .error = error,
     };
 }
@@ -191,9 +203,7 @@ cli_store_report(const struct cli_store *store, int status, const char *what)
             "no master of the store \"%.80s\" answered within %s; what was asked may yet be done "
             "once. `busbar store info %.80s` says who served it, `busbar store serve %.80s "
             "...` serves it",
-            store->name,
-            cli_span(span, store->o->wait_ns > 0 ? store->o->wait_ns : INT64_C(5000000000)),
-            store->name, store->name);
+            store->name, cli_span(span, answer_ns(store)), store->name, store->name);
         return CLI_TIME;
     case BB_ENOSPC:
         cli_say("the store \"%.80s\" takes no more: its quota or its file system is full; delete "

@@ -19,9 +19,10 @@ struct cli_store_options {
     const char *key_type;
     const char *prefix;
     const char *after;
-    uint64_t limit;  /* 0: none */
-    int64_t ttl_ns;  /* 0: not given */
-    int64_t wait_ns; /* -1: not given */
+    uint64_t limit;    /* 0: none */
+    int64_t ttl_ns;    /* 0: not given */
+    int64_t wait_ns;   /* -1: not given; for the store and its master */
+    int64_t answer_ns; /* 0: wait_ns; for its master alone */
     int quiet;
 };
 #define CLI_STORE_DEFAULTS                                                                         \
@@ -35,13 +36,13 @@ struct cli_store_options {
         .offset = offsetof(struct cli_store_options, field), __VA_ARGS__                           \
     }
 #define CLI_STORE_PATH                                                                             \
-    CLI_STORE_ENTRY(path, .name = "path", .type = CLI_TEXT, .arg = "DIR", .values = "@dirs",       \
+    CLI_STORE_ENTRY(path, .name = "path", .type = CLI_WORD, .arg = "DIR", .values = "@dirs",       \
                     .help = "the store in this directory, without STORE and a bus")
 #define CLI_STORE_TYPE                                                                             \
-    CLI_STORE_ENTRY(type, .letter = 't', .name = "type", .type = CLI_TEXT, .arg = "TYPE",          \
+    CLI_STORE_ENTRY(type, .letter = 't', .name = "type", .type = CLI_WORD, .arg = "TYPE",          \
                     .values = "@types", .help = "the value's type (else what it looks like)")
 #define CLI_STORE_KEY_TYPE                                                                         \
-    CLI_STORE_ENTRY(key_type, .letter = 'k', .name = "key-type", .type = CLI_TEXT, .arg = "TYPE",  \
+    CLI_STORE_ENTRY(key_type, .letter = 'k', .name = "key-type", .type = CLI_WORD, .arg = "TYPE",  \
                     .values = "@types", .help = "the type of keys (else what they look like)")
 #define CLI_STORE_PREFIX                                                                           \
     CLI_STORE_ENTRY(prefix, .letter = 'p', .name = "prefix", .type = CLI_TEXT, .arg = "PREFIX",    \
@@ -53,8 +54,8 @@ struct cli_store_options {
     CLI_STORE_ENTRY(limit, .letter = 'n', .name = "limit", .type = CLI_COUNT, .arg = "COUNT",      \
                     .help = "end after so many keys")
 #define CLI_STORE_TTL                                                                              \
-    CLI_STORE_ENTRY(ttl_ns, .name = "ttl", .type = CLI_SPAN, .arg = "SPAN",                        \
-                    .help = "the key expires after this time, such as 90s or 1h")
+    CLI_STORE_ENTRY(ttl_ns, .name = "ttl", .type = CLI_LIFE, .arg = "SPAN",                        \
+                    .help = "the key expires after this time, such as 90s or 1h; at most 36500d")
 #define CLI_STORE_WAIT                                                                             \
     CLI_STORE_ENTRY(wait_ns, .letter = 'W', .name = "wait", .type = CLI_SPAN, .arg = "SPAN",       \
                     .help = "wait at most so long for its master (else 5s); then the code is 3")
@@ -177,7 +178,7 @@ int cli_store_walk(struct cli_store *store, struct cli_store_walk *walk);
 
 /*
  * cli_store_write - runs the commands, all or none; says what was refused; prints a line each with --json.
- * Returns   CLI_DONE; CLI_NO, CLI_USAGE a command was refused; what else cli_store_report() says.
+ * Returns   CLI_DONE; CLI_NO a command was refused; CLI_USAGE it can begin no key; what else cli_store_report() says.
  */
 int cli_store_write(struct cli_store *store,
                     const struct bb_store_cmd *cmds,

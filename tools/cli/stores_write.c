@@ -8,8 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *
+article(const char *name)
+{
+    return strchr("aeiou", name[0]) != NULL ? "an" : "a";
+}
+
 /* say_type - "it holds a string"; what is there now may be something else again. */
-static void
+static int
 say_type(const struct cli_store *store, const struct bb_store_cmd *cmd, const char *key)
 {
     const char *verb = store->call->verb->name;
@@ -19,11 +25,13 @@ say_type(const struct cli_store *store, const struct bb_store_cmd *cmd, const ch
     name = name != NULL ? name : "value";
 
     if (is_there) {
-        cli_say("%s holds a %s, which does not go with this `store %s`; it stays as it was", key,
-                name, verb);
-    } else {
-        cli_say("%s is not there, and `store %s` cannot begin it with a %s", key, verb, name);
+        cli_say("%s holds %s %s, which does not go with this `store %s`; it stays as it was", key,
+                article(name), name, verb);
+        return CLI_NO;
     }
+    cli_say("%s is not there, and `store %s` cannot begin it with %s %s", key, verb, article(name),
+            name);
+    return CLI_USAGE;
 }
 
 static void
@@ -69,8 +77,7 @@ say_refused(const struct cli_store *store,
                 key);
         return CLI_NO;
     case BB_ETYPE:
-        say_type(store, cmd, key);
-        return CLI_USAGE;
+        return say_type(store, cmd, key);
     default:
         return cli_store_report(store, result->code, key);
     }

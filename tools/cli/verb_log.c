@@ -196,7 +196,7 @@ run(const struct cli_call *call, const void *options)
 
 static const struct cli_option options[] = {
     {.name = "name",
-     .type = CLI_TEXT,
+     .type = CLI_WORD,
      .offset = offsetof(struct log_options, name),
      .arg = "NODE",
      .help = "join under this name (default: logger-1)"},

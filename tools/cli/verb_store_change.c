@@ -151,6 +151,19 @@ print_value(struct change *c)
     return CLI_DONE;
 }
 
+/* was_given_before - the same element once more: the first one took it, or has been said. */
+static int
+was_given_before(const struct change *c, size_t i)
+{
+    const struct bb_value *v = &c->cmds[i].index;
+    for (size_t k = 0; k < i; k++) {
+        if (c->cmds[k].index.bytes == v->bytes && memcmp(c->cmds[k].index.p, v->p, v->bytes) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* say_unchanged - srem: elements that were not there. */
 static int
 say_unchanged(const struct change *c)
@@ -158,7 +171,7 @@ say_unchanged(const struct change *c)
     char key[CLI_KEY_BYTES], element[CLI_KEY_BYTES];
     int code = CLI_DONE;
     for (size_t i = 0; i < c->count; i++) {
-        if (c->results[i].changed == 0) {
+        if (c->results[i].changed == 0 && !was_given_before(c, i)) {
             code = CLI_NO;
             if (!c->o->store.quiet) {
                 cli_say("%s is not in %s", cli_store_short(element, &c->cmds[i].index),
@@ -386,7 +399,7 @@ const struct cli_verb cli_verb_store_srem = {
     .line = "take elements out of a set, or indices out of a table",
     .usage = "[OPTION]... STORE KEY ELEMENT...",
     .text = "All in one step.  Elements that were not in it are said, and the exit code is\n"
-            "1.\n" CHANGE_EXPIRY,
+            "1; one that is given twice counts once.\n" CHANGE_EXPIRY,
     .examples = "busbar store srem policy bad_hosts 10.0.0.1\n",
     .options = value_options,
     .options_bytes = sizeof(struct change_options),

@@ -130,9 +130,10 @@ const struct cli_verb cli_verb_store_get = {
     .name = "get",
     .line = "print the values of keys",
     .usage = "[OPTION]... STORE KEY...",
-    .text = "One value is printed in its text form, byte for byte into a pipe, and with\n"
-            "what a terminal would not show escaped; several are lines of KEY, a tab and\n"
-            "the value, with line ends, tabs and backslashes escaped.  With --json a line\n"
+    .text = "One value is printed in its text form and a line end behind it: into a pipe\n"
+            "byte for byte, on a terminal with what it would not show escaped.  Several are\n"
+            "lines of KEY, a tab and the value, with line ends, tabs and backslashes escaped.  "
+            "With --json a line\n"
             "has key and value (JSON v1 that loses nothing), version (of its last change)\n"
             "and expires_ns (what is left, or null).\n"
             "\n" CLI_STORE_LOOKS "\n"

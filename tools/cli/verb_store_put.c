@@ -6,6 +6,7 @@
 #include "tools/cli/format.h"
 #include "tools/cli/lines.h"
 #include "tools/cli/output.h"
+#include "tools/cli/read.h"
 #include "tools/cli/report.h"
 #include "tools/cli/stores.h"
 #include "tools/cli/verb_list.h"
@@ -19,12 +20,12 @@ enum { READ_BYTES = 64 << 10, VALUE_MAX_BYTES = 64 << 20 };
 
 struct put_options {
     struct cli_store_options store;
-    uint64_t if_version; /* UINT64_MAX: not given */
+    const char *if_version; /* NULL: not given; any number is a version that one may compare */
     int if_absent;
     int all;
 };
 
-static const struct put_options defaults = {.store = CLI_STORE_DEFAULTS, .if_version = UINT64_MAX};
+static const struct put_options defaults = {.store = CLI_STORE_DEFAULTS};
 
 struct put {
     struct cli_store store;
@@ -152,6 +153,27 @@ put_key(struct put *put)
     return code;
 }
 
+/* read_op - which of the puts it is, and the version to compare. */
+static int
+read_op(struct put *put, int is_add)
+{
+    const struct put_options *o = put->o;
+    const struct cli_verb *verb = put->store.call->verb;
+    put->cmd.op = is_add || o->if_absent  ? BB_STORE_PUT_UNIQUE
+                  : o->if_version != NULL ? BB_STORE_PUT_IF
+                                          : BB_STORE_PUT;
+    if (o->if_version == NULL) {
+        return CLI_DONE;
+    }
+    if (o->if_absent) {
+        return cli_wrong(verb, "--if-absent and --if-rev exclude each other");
+    }
+    if (cli_read_count(o->if_version, &put->cmd.if_version) < 0) {
+        return cli_wrong(verb, "--if-rev takes a whole number, not \"%.80s\"", o->if_version);
+    }
+    return CLI_DONE;
+}
+
 static int
 run_put(const struct cli_call *call, const void *options)
 {
@@ -160,8 +182,8 @@ run_put(const struct cli_call *call, const void *options)
     struct put put = {.o = o};
 
     int code = cli_store_args(&put.store, call, &o->store, is_add ? 1 : 2);
-    if (code == CLI_DONE && o->if_absent && o->if_version != UINT64_MAX) {
-        code = cli_wrong(call->verb, "--if-absent and --if-rev exclude each other");
+    if (code == CLI_DONE) {
+        code = read_op(&put, is_add);
     }
     if (code == CLI_DONE) {
         code = cli_store_read_key(&put.store, put.store.args[0], &put.key, &put.cmd.key);
@@ -169,10 +191,6 @@ run_put(const struct cli_call *call, const void *options)
     if (code == CLI_DONE) {
         code = read_value(&put);
     }
-    put.cmd.op = is_add || o->if_absent        ? BB_STORE_PUT_UNIQUE
-                 : o->if_version != UINT64_MAX ? BB_STORE_PUT_IF
-                                               : BB_STORE_PUT;
-    put.cmd.if_version = o->if_version != UINT64_MAX ? o->if_version : 0;
     put.cmd.expire_ns = o->store.ttl_ns;
     put.cmd.value = cli_store_value(&put.value);
     if (code == CLI_DONE) {
@@ -196,7 +214,7 @@ static const struct cli_option put_options[] = {
      .offset = offsetof(struct put_options, if_absent),
      .help = "only if the key is not there, as `store add`"},
     {.name = "if-rev",
-     .type = CLI_COUNT,
+     .type = CLI_WORD,
      .offset = offsetof(struct put_options, if_version),
      .arg = "VERSION",
      .help = "only if the key is at this version; 0: if it is not there"},

@@ -58,9 +58,9 @@ read_span(const struct cli_store *store, int64_t *expire_ns)
 {
     const char *text = store->args[1];
     *expire_ns = BB_STORE_NEVER;
-    if (strcmp(text, "never") != 0 && (cli_read_seconds(text, expire_ns) < 0 || *expire_ns <= 0)) {
-        return cli_wrong(store->call->verb,
-                         "SPAN is a time such as 90s or 1h, or never, not \"%.80s\"", text);
+    if (strcmp(text, "never") != 0 && cli_read_life(text, expire_ns) < 0) {
+        return cli_wrong(store->call->verb, "SPAN is " CLI_LIFE_NEEDS ", or never, not \"%.80s\"",
+                         text);
     }
     return CLI_DONE;
 }

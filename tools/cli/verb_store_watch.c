@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 enum { CHANGES = 64 }; /* taken at once */
+static const int64_t ANSWER_MAX_NS = 5 * CLI_SECOND_NS;
 
 struct watch_options {
     struct cli_store_options store;
@@ -27,6 +28,7 @@ static const struct watch_options defaults = {
 struct watch {
     struct cli_store store;
     const struct watch_options *o;
+    int64_t deadline_ns; /* of all of it: opening too */
     struct cli_buffer native;
     struct bb_value prefix;
     struct bb_watch *w;
@@ -149,10 +151,9 @@ print_next(struct watch *watch, int64_t timeout_ns)
 static int
 follow(struct watch *watch)
 {
-    const int64_t deadline_ns = cli_deadline(watch->o->end_ns);
     int rc = 0;
     while (!cli_stopped() && !is_enough(watch)) {
-        int64_t left_ns = cli_left_ns(deadline_ns, CLI_SLICE_NS);
+        int64_t left_ns = cli_left_ns(watch->deadline_ns, CLI_SLICE_NS);
         rc = print_next(watch, left_ns);
         if (rc == BB_ETIMEDOUT || rc == BB_EAGAIN) {
             rc = 0;
@@ -194,7 +195,11 @@ open_watch(struct watch *watch)
 static int
 run(const struct cli_call *call, const void *options)
 {
-    struct watch watch = {.o = options};
+    struct watch_options o = *(const struct watch_options *)options;
+    struct watch watch = {.o = &o, .deadline_ns = cli_deadline(o.end_ns)};
+    if (o.end_ns >= 0 && o.end_ns < ANSWER_MAX_NS) {
+        o.store.answer_ns = o.end_ns > 0 ? o.end_ns : 1; /* 0 would be the default */
+    }
     int code = cli_store_args(&watch.store, call, &watch.o->store, 0);
     if (code != CLI_DONE) {
         return code;

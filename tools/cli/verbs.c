@@ -71,14 +71,14 @@ enum { VERB_COUNT = sizeof(verbs) / sizeof(verbs[0]) };
 
 const struct cli_option cli_common_options[] = {
     {.name = "dir",
-     .type = CLI_TEXT,
+     .type = CLI_WORD,
      .offset = offsetof(struct cli_common, dir),
      .arg = "DIR",
      .help = "directory that holds the buses (else $BUSBAR_DIR)",
      .values = "@dirs"},
     {.letter = 'b',
      .name = "bus",
-     .type = CLI_TEXT,
+     .type = CLI_WORD,
      .offset = offsetof(struct cli_common, bus),
      .arg = "NAME",
      .help = "name of the bus (else $BUSBAR_BUS, else \"default\")",
