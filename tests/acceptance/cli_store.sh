@@ -339,6 +339,38 @@ check expired_is_not_there quietly 1 get other 1 -q
 check keep_ttl run 0 "$busbar" store restore other --keep-ttl <"$box/old"
 check keep_ttl_lives gives 1 get other 1
 
+# The master is stopped while it should write: the deadline is not moved by that, and what is over is not there.
+deadline_ms() { st dump other 2>/dev/null | jq -r "select(.key.data == \"$1\") | .deadline" | xargs -rI {} date -d {} +%s%3N; }
+restores_late()
+{
+    local line='{"key":{"@data-type":"string","data":"%s"},"value":{"@data-type":"count","data":1},"deadline":"%sZ"}\n'
+    local now ok=1 end restorer
+    st del other --all
+    now=$(date +%s%3N)
+    end=$(date -u -d "@$((now / 1000 + 600))" +%Y-%m-%dT%H:%M:%S)
+    # shellcheck disable=SC2059
+    {
+        printf "$line" far "$end"
+        printf "$line" soon "$(date -u -d "@$((now / 1000 + 3))" +%Y-%m-%dT%H:%M:%S)"
+    } >"$box/late"
+    kill -STOP "${pid_of[copy]}"
+    name=restorer
+    start store restore other -W 20s <"$box/late"
+    restorer=$child
+    until [ "$(date +%s%3N)" -gt "$((now + 3500))" ]; do sleep 0.1; done # past the second deadline
+    kill -CONT "${pid_of[copy]}"
+    ends "$restorer" && [ "$code" = 0 ] || ok=0
+    echo "moved by $(($(deadline_ms far) - $(date -d "${end}Z" +%s%3N))) ms" >"$out"
+    cp "$box/restorer.err" "$err"
+    [ "$(($(deadline_ms far) - $(date -d "${end}Z" +%s%3N)))" -lt 1000 ] || ok=0
+    st get other soon -q && ok=0
+    said restorer '1 keys had expired since' || ok=0
+    said restorer '1 keys are in the store' || ok=0
+    [ $ok = 1 ]
+}
+check a_late_master_moves_no_deadline restores_late
+st del other --all
+
 # ---- large values -------------------------------------------------------------------------------------
 head -c 5242880 /dev/urandom >"$box/large"
 check put_5_mb quietly 0 put hosts large - --type string <"$box/large"

@@ -4,6 +4,9 @@
  *
  * Lines become commands, and go in batches.  A line that is refused is said with its number and counted; the exit
  * code answers whether all lines are in the store now.
+ *
+ * The master takes spans, and counts them from when it runs the command: which may be long after it was sent.  So
+ * spans are made just before sending, and keys that came out later than their deadline are set right afterwards.
  */
 #include "tools/cli/clock.h"
 #include "tools/cli/convert.h"
@@ -26,6 +29,8 @@ enum {
     LINE_MAX_BYTES = 400 << 20, /* a value of 64 MiB whose bytes are all escaped */
     MEMBERS_MAX = 8,
     READ_WAIT_MS = 30000, /* a signal ends it */
+    NEAR_NS = 1000000,    /* a deadline that is met so well stays */
+    ROUNDS_MAX = 16,      /* of setting deadlines right */
 };
 
 struct restore_options {
@@ -39,7 +44,9 @@ static const struct restore_options defaults = {.store = CLI_STORE_DEFAULTS};
 struct entry {
     struct cli_buffer key, value;
     uint64_t line;
-    int64_t expire_ns;
+    int has_deadline;
+    int64_t deadline_ns; /* wall time */
+    int64_t expire_ns;   /* a span, without a deadline */
 };
 
 struct restore {
@@ -92,16 +99,15 @@ wrong_member(const struct cli_json_member *m,
     return BB_EINVAL;
 }
 
-/* read_expiry - expires_ns or deadline, into a span.  May be below zero: it has expired. */
+/* read_expiry - expires_ns (a span; may be below zero: it has expired) or deadline (a wall time). */
 static int
 read_expiry(const struct cli_json_member *m,
             const char *line,
-            int64_t *span_ns,
+            int64_t *out_ns,
             struct bb_codec_error *error)
 {
     const int is_deadline = is_name(m, "deadline");
     struct cli_buffer native = {0};
-    int64_t v = 0;
     int rc;
 
     if (is_deadline && (m->value_bytes < 2 || m->value[0] != '"')) {
@@ -114,19 +120,16 @@ read_expiry(const struct cli_json_member *m,
     }
     struct bb_value value = cli_store_value(&native);
     if (rc == 0) {
-        rc = is_deadline ? bb_get_timestamp(&value, &v) : bb_get_integer(&value, &v);
+        rc = is_deadline ? bb_get_timestamp(&value, out_ns) : bb_get_integer(&value, out_ns);
     }
     cli_buffer_free(&native);
-    if (rc == 0 && __builtin_sub_overflow(v, is_deadline ? cli_wall_ns() : 0, span_ns)) {
-        return wrong_member(m, line, error, "is no time that a key could have");
-    }
     return rc;
 }
 
 struct parsed {
     int has_key, has_value;
     int has_deadline, has_expiry;
-    int64_t left_ns; /* by deadline */
+    int64_t deadline_ns;
     int64_t span_ns; /* by expires_ns */
 };
 
@@ -157,7 +160,7 @@ read_member(struct entry *entry,
         }
         *has = 1;
         return read_expiry(
-            m, line, has == &parsed->has_deadline ? &parsed->left_ns : &parsed->span_ns, error);
+            m, line, has == &parsed->has_deadline ? &parsed->deadline_ns : &parsed->span_ns, error);
     }
     *has = 1;
     struct cli_buffer *native = has == &parsed->has_key ? &entry->key : &entry->value;
@@ -191,12 +194,11 @@ read_line(const struct restore *r,
     if (rc < 0) {
         return rc;
     }
-    const int by_deadline = parsed.has_deadline && !(r->o->keep_ttl && parsed.has_expiry);
-    entry->expire_ns = by_deadline ? parsed.left_ns : parsed.has_expiry ? parsed.span_ns : 0;
-    if ((by_deadline || parsed.has_expiry) && entry->expire_ns <= 0) {
-        return 0;
-    }
-    return 1;
+    entry->has_deadline = parsed.has_deadline && !(r->o->keep_ttl && parsed.has_expiry);
+    entry->deadline_ns = parsed.deadline_ns;
+    entry->expire_ns = parsed.has_expiry ? parsed.span_ns : 0;
+    return entry->has_deadline ? entry->deadline_ns > cli_wall_ns()
+                               : !parsed.has_expiry || entry->expire_ns > 0;
 }
 
 /* ---- batches --------------------------------------------------------------------------------------- */
@@ -232,51 +234,174 @@ count_result(struct restore *r, const struct entry *entry, int status)
     }
 }
 
-/* run_batch - r->code is set when nothing more can be written. */
+/* What is sent at once. */
+struct batch {
+    const struct entry **of; /* the entry of each command */
+    struct bb_store_cmd *cmds;
+    struct bb_store_result *results;
+    uint64_t *versions; /* of what we wrote; 0: not ours any more */
+    size_t count;
+};
+
+/* fill_batch - with spans as they are now; what has expired meanwhile is left out. */
 static void
-run_batch(struct restore *r, struct bb_store_cmd *cmds, struct bb_store_result *results)
+fill_batch(struct restore *r, struct batch *b)
 {
-    int has_results = 0;
+    const int64_t now_ns = cli_wall_ns();
     for (size_t i = 0; i < r->count; i++) {
-        cmds[i] = (struct bb_store_cmd){
+        const struct entry *entry = &r->entries[i];
+        if (entry->has_deadline && entry->deadline_ns <= now_ns) {
+            r->expired++;
+            continue;
+        }
+        b->of[b->count] = entry;
+        b->cmds[b->count++] = (struct bb_store_cmd){
             .op = r->o->if_absent ? BB_STORE_PUT_UNIQUE : BB_STORE_PUT,
-            .expire_ns = r->entries[i].expire_ns,
-            .key = cli_store_value(&r->entries[i].key),
-            .value = cli_store_value(&r->entries[i].value),
+            .expire_ns = entry->has_deadline ? entry->deadline_ns - now_ns : entry->expire_ns,
+            .key = cli_store_value(&entry->key),
+            .value = cli_store_value(&entry->value),
         };
     }
-    int rc = bb_store_run(r->store.s, cmds, r->count, r->o->atomic ? BB_STORE_ATOMIC : 0, results);
-    for (size_t i = 0; i < r->count; i++) {
-        has_results |= results[i].code != 0;
+}
+
+/* send_batch - 0, or a status when none of it was answered. */
+static int
+send_batch(const struct restore *r, struct batch *b, uint32_t flags)
+{
+    memset(b->results, 0, b->count * sizeof(*b->results));
+    int rc = bb_store_run(r->store.s, b->cmds, b->count, flags, b->results);
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->results[i].code != 0) {
+            return 0;
+        }
     }
-    if (rc < 0 && !has_results) {
-        cli_say("restore: lines %" PRIu64 " to %" PRIu64 " were not answered", r->entries[0].line,
-                r->entries[r->count - 1].line);
+    return rc;
+}
+
+/* is_late - it is in the store as we wrote it, and would be after its deadline. */
+static int
+is_late(const struct restore *r, const struct entry *entry, uint64_t version)
+{
+    const struct bb_value key = cli_store_value(&entry->key);
+    struct bb_store_item item;
+    int64_t until_ns;
+    if (!entry->has_deadline || version == 0 || bb_store_get_item(r->store.s, &key, &item) < 0
+        || item.version != version) {
+        return 0;
+    }
+    return item.expires_ns == BB_STORE_NEVER
+           || __builtin_add_overflow(cli_wall_ns(), item.expires_ns, &until_ns)
+           || until_ns - entry->deadline_ns > NEAR_NS;
+}
+
+/* take_late - makes of the batch one of what is late.  Only if nobody else has written it since. */
+static void
+take_late(struct restore *r, struct batch *b)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        const struct entry *entry = b->of[i];
+        const uint64_t version = b->versions[i];
+        if (is_late(r, entry, version)) {
+            b->of[count] = entry;
+            b->versions[count] = version;
+            b->cmds[count++] = (struct bb_store_cmd){
+                .op = BB_STORE_PUT_IF,
+                .if_version = version,
+                .key = cli_store_value(&entry->key),
+                .value = cli_store_value(&entry->value),
+            };
+        }
+    }
+    b->count = count;
+    const int64_t now_ns = cli_wall_ns();
+    for (size_t i = 0; i < count; i++) {
+        const int64_t left_ns = b->of[i]->deadline_ns - now_ns;
+        b->cmds[i].expire_ns = left_ns > 0 ? left_ns : 1; /* over: gone with the command */
+    }
+}
+
+/* count_gone - those whose deadline was over before they were set right. */
+static void
+count_gone(struct restore *r, const struct batch *b)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        const int is_gone = b->versions[i] != 0 && b->cmds[i].expire_ns == 1;
+        r->written -= (uint64_t)is_gone;
+        r->expired += (uint64_t)is_gone;
+    }
+}
+
+/* set_right - the keys that the master wrote later than we sent them. */
+static void
+set_right(struct restore *r, struct batch *b, int64_t sent_ns)
+{
+    for (int round = 0; round < ROUNDS_MAX && cli_wall_ns() - sent_ns > NEAR_NS; round++) {
+        take_late(r, b);
+        if (b->count == 0) {
+            return;
+        }
+        sent_ns = cli_wall_ns();
+        int rc = send_batch(r, b, 0);
+        if (rc < 0) {
+            cli_say("restore: %zu keys from line %" PRIu64 " on may outlive their deadline",
+                    b->count, b->of[0]->line);
+            r->code = cli_store_report(&r->store, rc, "cannot restore");
+            return;
+        }
+        for (size_t i = 0; i < b->count; i++) {
+            b->versions[i] = b->results[i].code == 0 ? b->results[i].version : 0;
+        }
+        count_gone(r, b);
+    }
+}
+
+/* run_batch - r->code is set when nothing more can be written. */
+static void
+run_batch(struct restore *r, struct batch *b)
+{
+    fill_batch(r, b);
+    const int64_t sent_ns = cli_wall_ns();
+    if (b->count == 0) {
+        return;
+    }
+    int rc = send_batch(r, b, r->o->atomic ? BB_STORE_ATOMIC : 0);
+    if (rc < 0) {
+        cli_say("restore: lines %" PRIu64 " to %" PRIu64 " were not answered", b->of[0]->line,
+                b->of[b->count - 1]->line);
         r->code = cli_store_report(&r->store, rc, "cannot restore");
         return;
     }
-    for (size_t i = 0; i < r->count; i++) {
-        count_result(r, &r->entries[i], results[i].code);
+    for (size_t i = 0; i < b->count; i++) {
+        b->versions[i] = b->results[i].code == 0 ? b->results[i].version : 0;
+        count_result(r, b->of[i], b->results[i].code);
+    }
+    if (r->code == CLI_DONE) {
+        set_right(r, b, sent_ns);
     }
 }
 
 static void
 flush_batch(struct restore *r)
 {
-    struct bb_store_cmd *cmds;
-    struct bb_store_result *results;
     if (r->count == 0) {
         return;
     }
-    cmds = calloc(r->count, sizeof(*cmds));
-    results = calloc(r->count, sizeof(*results));
-    if (cmds == NULL || results == NULL) {
+    struct batch b = {
+        .of = calloc(r->count, sizeof(*b.of)),
+        .cmds = calloc(r->count, sizeof(*b.cmds)),
+        .results = calloc(r->count, sizeof(*b.results)),
+        .versions = calloc(r->count, sizeof(*b.versions)),
+    };
+    if (b.of == NULL || b.cmds == NULL || b.results == NULL || b.versions == NULL) {
         r->code = cli_report(r->store.call, BB_ENOMEM, NULL, "the batch");
     } else {
-        run_batch(r, cmds, results);
+        run_batch(r, &b);
     }
-    free(cmds);
-    free(results);
+    free(b.of);
+    free(b.cmds);
+    free(b.results);
+    free(b.versions);
     r->count = 0;
     r->bytes = 0;
 }
@@ -471,7 +596,10 @@ const struct cli_verb cli_verb_store_restore = {
     .usage = "[OPTION]... STORE",
     .text = "A line has key and value as JSON v1; deadline (a wall time), expires_ns (a span)\n"
             "and version may be there, and nothing else.  Keys expire at their deadline, and\n"
-            "those whose deadline is over are left out, and counted.  Versions count anew.\n"
+            "those whose deadline is over are left out, and counted.  A master that was late\n"
+            "to write them has made them live longer by that: they are set right (to 1 ms)\n"
+            "as soon as it answers, unless somebody else wrote them since; when it does not\n"
+            "answer in time, they may stay so.  Versions count anew.\n"
             "Keys that the dump has not stay in the store.\n"
             "\n"
             "A line that is refused is said with its number; the others are restored, in\n"
