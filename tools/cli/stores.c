@@ -263,6 +263,24 @@ cli_store_read_key(const struct cli_store *store,
     return code;
 }
 
+static const char *
+after_type(const struct cli_store *store, const char *text)
+{
+    const int is_json = strncmp(text, "{\"@data-type\"", 13) == 0;
+    return is_json ? NULL : store->o->key_type;
+}
+
+int
+cli_store_read_after(const struct cli_store *store,
+                     const char *text,
+                     struct cli_buffer *native,
+                     struct bb_value *v)
+{
+    int code = cli_store_read_word(store, "--after", after_type(store, text), text, native);
+    *v = cli_store_value(native);
+    return code;
+}
+
 int
 cli_store_read_prefix(const struct cli_store *store,
                       const char *text,
@@ -339,6 +357,56 @@ cli_store_put_text(struct cli_buffer *out, const struct bb_value *v)
         out->err = rc;
     }
     cli_buffer_free(&text);
+}
+
+/* reads_back - these words are read as this very key. */
+static int
+reads_back(const struct cli_store *store,
+           struct cli_buffer *native,
+           const struct cli_buffer *words,
+           const struct bb_value *key)
+{
+    struct bb_codec_error error = {0};
+    if (words->err != 0 || words->bytes < 2 || memchr(words->p, '\n', words->bytes) != NULL) {
+        return 0; /* nothing but its end: no word in a shell's loop */
+    }
+    const char *type_name = after_type(store, words->p);
+    int type = type_name != NULL ? cli_type_parse(type_name) : BB_TYPE_ANY;
+    return cli_value_read(native, CLI_FORM_TEXT, type, words->p, words->bytes - 1, &error) == 0
+           && native->bytes == key->bytes && memcmp(native->p, key->p, key->bytes) == 0;
+}
+
+/* put_words - the key in quotes or not, with an end as a C string has it. */
+static void
+put_words(struct cli_buffer *words, const struct bb_value *key, const char *quote)
+{
+    words->bytes = 0;
+    cli_buffer_puts(words, quote);
+    cli_store_put_text(words, key);
+    cli_buffer_puts(words, quote);
+    cli_buffer_put(words, "", 1);
+}
+
+void
+cli_store_put_key(struct cli_buffer *out, const struct cli_store *store, const struct bb_value *key)
+{
+    struct cli_buffer words = {0}, native = {0};
+    int is_exact = 0;
+
+    put_words(&words, key, "");
+    is_exact = reads_back(store, &native, &words, key);
+    if (!is_exact && bb_value_type(key) == BB_STRING) {
+        put_words(&words, key, "\"");
+        is_exact = reads_back(store, &native, &words, key);
+    }
+    if (is_exact) {
+        cli_buffer_put(out, words.p, words.bytes - 1);
+    } else if (cli_value_append(out, CLI_FORM_EXACT, key) < 0) {
+        cli_store_put_text(out, key); /* also says that it is damaged */
+    }
+    out->err = words.err != 0 ? words.err : out->err;
+    cli_buffer_free(&words);
+    cli_buffer_free(&native);
 }
 
 void

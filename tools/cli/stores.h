@@ -49,7 +49,7 @@ struct cli_store_options {
                     .help = "only keys with this prefix, as the argument KEY_PREFIX")
 #define CLI_STORE_AFTER                                                                            \
     CLI_STORE_ENTRY(after, .name = "after", .type = CLI_TEXT, .arg = "KEY",                        \
-                    .help = "begin behind this key, which need not be there")
+                    .help = "begin behind this key, as it was printed; it need not be there")
 #define CLI_STORE_LIMIT                                                                            \
     CLI_STORE_ENTRY(limit, .letter = 'n', .name = "limit", .type = CLI_COUNT, .arg = "COUNT",      \
                     .help = "end after so many keys")
@@ -119,6 +119,11 @@ int cli_store_read_key(const struct cli_store *store,
                        const char *text,
                        struct cli_buffer *native,
                        struct bb_value *v);
+/* The key of --after: as cli_store_put_key() prints them, also the JSON form when there is a --key-type. */
+int cli_store_read_after(const struct cli_store *store,
+                         const char *text,
+                         struct cli_buffer *native,
+                         struct bb_value *v);
 /* A prefix: *out NULL when text is, else v.  Only a string, a subnet or a vector. */
 int cli_store_read_prefix(const struct cli_store *store,
                           const char *text,
@@ -140,6 +145,10 @@ const char *cli_store_short(char buf[CLI_KEY_BYTES], const struct bb_value *v);
 
 /* The text form in one line: bytes that would end it or its field are escaped. */
 void cli_store_put_text(struct cli_buffer *out, const struct bb_value *v);
+/* A key in one line, so that the command line reads it as the same key: text, "in quotes" or JSON v1. */
+void cli_store_put_key(struct cli_buffer *out,
+                       const struct cli_store *store,
+                       const struct bb_value *key);
 /* A value alone: in its text form as it is, for pipes; on a terminal as cli_store_put_text(). */
 void cli_store_put_value(struct cli_buffer *out, const struct bb_value *v);
 /* `"name":` and JSON v1 that loses nothing; null for no value.  A comma stands before it unless an object begins. */

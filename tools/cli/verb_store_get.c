@@ -29,7 +29,7 @@ put_one(struct get *get, const struct bb_store_item *item)
         return;
     }
     if (get->count > 1) {
-        cli_store_put_text(&get->out, &item->key);
+        cli_store_put_key(&get->out, &get->store, &item->key);
         cli_buffer_puts(&get->out, "\t");
         cli_store_put_text(&get->out, &item->value);
     } else {

@@ -20,27 +20,27 @@ struct scan {
 static void
 put_key(struct cli_buffer *out, const struct bb_store_item *item, void *user)
 {
-    const int *is_json = user;
-    if (*is_json) {
+    const struct cli_store *store = user;
+    if (store->call->common.json) {
         cli_buffer_puts(out, "{");
         cli_store_put_json(out, "key", &item->key);
         cli_buffer_puts(out, "}\n");
         return;
     }
-    cli_store_put_text(out, &item->key);
+    cli_store_put_key(out, store, &item->key);
     cli_buffer_puts(out, "\n");
 }
 
 static void
 put_item(struct cli_buffer *out, const struct bb_store_item *item, void *user)
 {
-    const int *is_json = user;
-    if (*is_json) {
+    const struct cli_store *store = user;
+    if (store->call->common.json) {
         cli_store_put_item(out, item);
         cli_buffer_puts(out, "}\n");
         return;
     }
-    cli_store_put_text(out, &item->key);
+    cli_store_put_key(out, store, &item->key);
     cli_buffer_puts(out, "\t");
     cli_store_put_text(out, &item->value);
     cli_buffer_puts(out, "\n");
@@ -58,7 +58,7 @@ read_range(struct scan *scan)
     int code = cli_store_read_prefix(&scan->store, prefix, &scan->prefix_native, &scan->prefix,
                                      &scan->walk.prefix);
     if (code == CLI_DONE && o->after != NULL) {
-        code = cli_store_read_key(&scan->store, o->after, &scan->after_native, &scan->after);
+        code = cli_store_read_after(&scan->store, o->after, &scan->after_native, &scan->after);
         scan->walk.after = &scan->after;
     }
     scan->walk.limit = o->limit;
@@ -79,8 +79,7 @@ print_count(struct scan *scan)
 static int
 run(const struct cli_call *call, const void *options)
 {
-    int is_json = call->common.json;
-    struct scan scan = {.walk = {.user = &is_json}};
+    struct scan scan = {.walk = {.user = &scan.store}};
     scan.walk.put = call->verb == &cli_verb_store_keys ? put_key : put_item;
 
     cli_signals_catch();
@@ -115,10 +114,13 @@ static const struct cli_option count_options[] = {
     "KEY_PREFIX is a string (string keys that begin with it), a subnet (address and\n"             \
     "subnet keys in it) or a vector (vector keys that begin with its elements)."
 #define PAGE_TEXT                                                                                  \
-    "Keys come in the store's order, by type and within it.  It goes by pages and\n"               \
-    "holds nothing up, however slowly its output is read: a key that is there all the\n"           \
-    "time comes once, those that come or go meanwhile may come or not.  --limit and\n"             \
-    "--after with the last key of one page give the next."
+    "A key is printed so that the command line reads it as the same key: as text, in\n"            \
+    "quotes (a string that looks like something else) or as JSON v1 (what its text does\n"         \
+    "not have exactly).  Keys come in the store's order, by type and within it.  It goes\n"        \
+    "by pages and holds nothing up, however slowly its output is read: a key that is\n"            \
+    "there all the time comes once, those that come or go meanwhile may come or not.\n"            \
+    "--limit and --after with the last key of one page give the next; a page without\n"            \
+    "keys is the end."
 
 const struct cli_verb cli_verb_store_keys = {
     .noun = "store",
@@ -126,8 +128,11 @@ const struct cli_verb cli_verb_store_keys = {
     .line = "list the keys",
     .usage = "[OPTION]... STORE [KEY_PREFIX]",
     .text = PREFIX_TEXT "\n\n" PAGE_TEXT,
-    .examples = "busbar store keys hosts 10.0.0.0/8\n"
-                "busbar store keys hosts --limit 100 --after 10.0.0.17\n",
+    .examples =
+        "busbar store keys hosts 10.0.0.0/8\n"
+        "busbar store keys hosts --limit 100 --after 10.0.0.17\n"
+        "while key=$(busbar store keys hosts -n 1 ${key+--after \"$key\"}) && [ \"$key\" ]; do\n"
+        "    echo \"$key\"; done\n",
     .options = page_options,
     .options_bytes = sizeof(struct cli_store_options),
     .defaults = &defaults,
@@ -141,7 +146,7 @@ const struct cli_verb cli_verb_store_scan = {
     .name = "scan",
     .line = "print keys and values",
     .usage = "[OPTION]... STORE [KEY_PREFIX]",
-    .text = "A line has KEY, a tab and the value, both with line ends, tabs and backslashes\n"
+    .text = "A line has KEY, a tab and the value, with line ends, tabs and backslashes\n"
             "escaped; with --json key, value, version and expires_ns, as `store get` has\n"
             "them.\n"
             "\n" PREFIX_TEXT "\n\n" PAGE_TEXT,
