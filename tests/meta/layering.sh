@@ -18,6 +18,7 @@ may_include()
     lib/store) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/store/ <busbar/' ;;
     lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
     lib/net) echo '"shm/ "lib/net/ <busbar/status.h>' ;;
+    lib/bridge) echo '"shm/ "lib/value/ "lib/topic/ "lib/bridge/ <busbar/status.h> <busbar/topic.h> <busbar/value.h>' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
@@ -82,7 +83,7 @@ check()
 {
     local folder
     check_includes shm
-    for folder in include topic value endpoint store cluster net; do
+    for folder in include topic value endpoint store cluster net bridge; do
         check_includes "lib/$folder"
     done
     for folder in "$SOURCE"/tools/*/; do
@@ -106,7 +107,7 @@ check()
 
 clean_tree()
 {
-    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster lib/net tools/cli tests/unit/shm tests/stress examples
+    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster lib/net lib/bridge tools/cli tests/unit/shm tests/stress examples
     echo '#include <stdatomic.h>' >shm/atomic.h
     printf '#include "shm/atomic.h"\n#include <xxhash.h>\n' >shm/ring.c
     echo '#include <busbar/status.h>' >lib/include/busbar/topic.h
@@ -134,6 +135,8 @@ seed_net_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/net
 seed_net_includes_public() { echo '#include <busbar/endpoint.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
 seed_endpoint_includes_net() { echo '#include "lib/net/net.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_second_uring_door() { echo '#include <liburing.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
+seed_bridge_includes_endpoint() { printf '#include "shm/ring.h"\n#include "lib/endpoint/attach.h"\n' >lib/bridge/session.c; echo lib/bridge/session.c:2; }
+seed_endpoint_includes_bridge() { echo '#include "lib/bridge/session.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_public_includes_internal() { echo '#include "shm/ring.h"' >>lib/include/busbar/topic.h; echo topic.h:2; }
 seed_tool_includes_shm() { echo '#include "shm/ring.h"' >>tools/cli/main.c; echo tools/cli/main.c:3; }
 seed_example_includes_lib() { echo '#include "lib/topic/match.h"' >examples/more.cc; echo examples/more.cc:1; }
