@@ -164,6 +164,9 @@ static void
 receive_frame(struct bbi_greet *g, const unsigned char **p, size_t *left)
 {
     uint32_t want = BBI_LINK_HEADER_BYTES;
+    if (g->in_bytes >= want) {
+        (void)try_frame(g, &want); /* its length was seen before */
+    }
     while (fill(g, want, p, left)) {
         if (try_frame(g, &want)) {
             return;

@@ -327,6 +327,11 @@ fill_frame(struct bbi_session *s, const unsigned char *p, size_t bytes, struct b
     uint32_t length = 0;
     size_t want = BBI_LINK_HEADER_BYTES;
     size_t taken = 0;
+    if (in->frame_bytes >= want) {
+        (void)try_frame(s, in->frame, in->frame_bytes, &length,
+                        now); /* its length was seen before */
+        want = length;
+    }
     while (is_open(s)) {
         size_t some = bbi_min_u64(want - in->frame_bytes, bytes - taken);
         (void)bbi_put_bytes(in->frame + in->frame_bytes, p + taken, some);

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Goal: a slow peer costs exactly what its policy says, the place and number of what is lost are told, and what was lost
+ * before the link is told too.  Method: a pair, queues that are too small, counts by hand.
+ */
+#include "tests/unit/bridge/link_pair.h"
+
+enum { MESSAGES = 3000, BYTES = 100 };
+
+static void
+prepare(struct pair *p, enum bbi_slow_policy policy)
+{
+    pair_prepare(p, 1);
+    p->a.opts.policy = policy;
+    p->a.opts.queue_bytes = BBI_QUEUE_BYTES_MIN;
+    p->a.opts.batch_bytes = 4096;
+    pair_open(p);
+}
+
+static void
+flood(struct pair *p, int count)
+{
+    for (int i = 0; i < count; i++) {
+        (void)side_offer(&p->a, 0, BYTES);
+    }
+}
+
+Test(link_policies, oldest_keeps_the_newest, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_session_stats a;
+    prepare(&p, BBI_SLOW_DROP_OLDEST);
+    flood(&p, MESSAGES);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_leq(a.queue_bytes, BBI_QUEUE_BYTES_MIN);
+    pair_connect(&p);
+    pair_settle(&p);
+    cr_assert_eq(p.b.gaps, 1);
+    cr_assert_eq(p.b.gap_reasons, BBI_GAP_OLDEST);
+    cr_assert_eq(p.b.rings[0].last_seq, MESSAGES, "the newest came");
+    cr_assert_eq(p.b.delivered + a.dropped, MESSAGES);
+    cr_assert_gt(p.b.delivered, 300);
+    check_balance(&p.a, "oldest");
+    pair_fini(&p);
+}
+
+Test(link_policies, newest_keeps_the_oldest, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_session_stats a;
+    prepare(&p, BBI_SLOW_DROP_NEWEST);
+    flood(&p, MESSAGES);
+    bbi_session_stats(p.a.session, &a);
+    pair_connect(&p);
+    pair_settle(&p);
+    cr_assert_eq(p.b.gaps, 1);
+    cr_assert_eq(p.b.gap_reasons, BBI_GAP_NEWEST);
+    cr_assert_eq(p.b.rings[0].last_seq, p.b.delivered, "the first ones came, without a hole");
+    cr_assert_eq(p.b.delivered + a.dropped, MESSAGES);
+    check_balance(&p.a, "newest");
+    pair_fini(&p);
+}
+
+Test(link_policies, disconnect_says_so_first, .timeout = 20)
+{
+    struct pair p;
+    prepare(&p, BBI_SLOW_DISCONNECT);
+    pair_connect(&p);
+    flood(&p, MESSAGES);
+    cr_assert(p.a.is_closed);
+    cr_assert_eq(p.a.closed.code, BBI_CLOSE_SLOW);
+    pair_settle(&p);
+    cr_assert(bbi_session_is_over(p.a.session));
+    cr_assert(p.b.is_closed && p.b.was_remote, "the reason came before the end");
+    cr_assert_eq(p.b.closed.code, BBI_CLOSE_SLOW);
+    cr_assert_str_eq(p.b.closed.sentence, p.a.closed.sentence);
+    pair_cut(&p);
+    pair_connect(&p);
+    pair_settle(&p);
+    cr_assert_eq(p.b.gap_reasons & BBI_GAP_SLOW, BBI_GAP_SLOW);
+    check_balance(&p.a, "disconnect");
+    pair_fini(&p);
+}
+
+/* A gap between messages stays between them. */
+Test(link_policies, what_was_lost_before_is_told_at_its_place, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_session_stats a;
+    pair_prepare(&p, 1);
+    pair_open(&p);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(side_offer(&p.a, 1, BYTES), 1);
+        p.a.rings[1].offered += 10;
+        const struct bbi_link_loss loss = {.origin = {.box = p.a.opts.self.node,
+                                                      .epoch = 101,
+                                                      .node_id = 7,
+                                                      .ring = 1,
+                                                      .name = "worker-1",
+                                                      .name_bytes = 8},
+                                           .first_seq = p.a.rings[1].offered - 9,
+                                           .last_seq = p.a.rings[1].offered,
+                                           .messages = 10,
+                                           .bytes = BBI_LINK_UNKNOWN};
+        bbi_session_lost(p.a.session, &loss);
+    }
+    cr_assert_eq(side_offer(&p.a, 1, BYTES), 1);
+    pair_connect(&p);
+    pair_settle(&p);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.lost_before, 50);
+    cr_assert_eq(a.dropped, 0);
+    cr_assert_eq(p.b.gaps, 5);
+    cr_assert_eq(p.b.gap_reasons, BBI_GAP_OVERRUN);
+    cr_assert_eq(p.b.delivered, 6);
+    check_balance(&p.a, "before");
+    pair_fini(&p);
+}
+
+/* A message of its own frame, one in pieces, and one that the other side does not take. */
+Test(link_policies, long_messages_travel_in_pieces, .timeout = 20)
+{
+    struct pair p;
+    pair_prepare(&p, 5);
+    p.b.opts.self.message_max = 512 << 10;
+    p.piece_max = 9000;
+    pair_open(&p);
+    cr_assert_eq(side_offer(&p.a, 0, 60000), 1);
+    cr_assert_eq(side_offer(&p.a, 0, BBI_LINK_FRAME_MAX - 10), 1);
+    cr_assert_eq(side_offer(&p.a, 0, 512 << 10), 1);
+    cr_assert_eq(side_offer(&p.a, 0, (512 << 10) + 1), 1);
+    cr_assert_eq(side_offer(&p.a, 0, 5), 1);
+    for (int i = 0; i < 4; i++) { /* cuts in the middle of it */
+        pair_connect(&p);
+        for (int k = 0; k < 60; k++) {
+            (void)pair_step(&p);
+        }
+        pair_cut(&p);
+    }
+    pair_connect(&p);
+    pair_settle(&p);
+    cr_assert_eq(p.b.delivered, 4);
+    cr_assert_eq(p.b.gap_reasons, BBI_GAP_SIZE);
+    check_balance(&p.a, "long");
+    pair_fini(&p);
+}
+
+/* A codec that only knows runs of one byte: enough to show when it is used and when not. */
+static size_t
+run_compress(const void *in, size_t bytes, void *out, size_t cap)
+{
+    const unsigned char *p = in;
+    unsigned char *o = out;
+    size_t used = 0;
+    for (size_t i = 0; i < bytes;) {
+        size_t run = 1;
+        while (i + run < bytes && p[i + run] == p[i] && run < 255) {
+            run++;
+        }
+        if (used + 2 > cap) {
+            return 0;
+        }
+        o[used++] = (unsigned char)run;
+        o[used++] = p[i];
+        i += run;
+    }
+    return used;
+}
+
+static size_t
+run_decompress(const void *in, size_t bytes, void *out, size_t cap)
+{
+    const unsigned char *p = in;
+    size_t made = 0;
+    for (size_t i = 0; i + 1 < bytes; i += 2) {
+        if (p[i] > cap - made) {
+            return 0;
+        }
+        memset((unsigned char *)out + made, p[i + 1], p[i]);
+        made += p[i];
+    }
+    return made;
+}
+
+static const struct bbi_codec runs = {run_compress, run_decompress};
+
+/* Messages whose payloads are zeros: they compress. */
+static void
+offer_zeros(struct pair *p, uint64_t count)
+{
+    static unsigned char zeros[1000];
+    for (uint64_t i = 0; i < count; i++) {
+        struct bbi_link_msg msg = {
+            .origin = {.box = {{1}}, .epoch = 101, .name = "n", .name_bytes = 1},
+            .seq = ++p->a.rings[0].offered,
+            .topic = "t",
+            .topic_bytes = 1,
+            .data = zeros,
+            .bytes = 0};
+        msg.bytes = 0;
+        cr_assert_eq(bbi_session_offer(p->a.session, &msg), 1);
+    }
+}
+
+Test(link_policies, batches_are_compressed_where_both_can, .timeout = 20)
+{
+    for (int both = 0; both < 2; both++) {
+        struct pair p;
+        struct bbi_session_stats a;
+        pair_prepare(&p, 1);
+        p.a.opts.codec = &runs;
+        p.b.opts.codec = both ? &runs : NULL;
+        pair_open(&p);
+        offer_zeros(&p, 2000);
+        pair_connect(&p);
+        pair_settle(&p);
+        bbi_session_stats(p.a.session, &a);
+        cr_assert_eq(p.b.delivered, 2000);
+        cr_assert_eq(a.out_bytes < 2000 * BBI_MSG_HEAD_BYTES, both == 1);
+        /* What was sent compressed and not acknowledged is still counted one by one. */
+        offer_zeros(&p, 500);
+        (void)side_send(&p, &p.a);
+        pair_cut(&p);
+        side_restart(&p.b);
+        pair_connect(&p);
+        pair_settle(&p);
+        cr_assert_eq(p.b.gap_uncertain, 500);
+        check_balance(&p.a, "compressed");
+        pair_fini(&p);
+    }
+}
