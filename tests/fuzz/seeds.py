@@ -340,6 +340,80 @@ def seeds_store_command():
     yield "answer-cut", answer(result(0, vector))[:-4]
 
 
+def link_message(topic=b"t", data=b"payload", flags=3, seq=1):
+    origin = struct.pack("<Q16sQIB", 7, b"box", 9, 3, 4) + b"work" if flags & 1 else b""
+    text = topic if flags & 2 else b""
+    return struct.pack("<IHHBBBBQq", len(data), 0, len(text), flags, 0, 32, 0, seq, 5) + origin + text + data
+
+
+def link_parts(*parts):
+    return b"".join(struct.pack("<HH", tag, len(value)) + value for tag, value in parts)
+
+
+def link_gap(first, last, messages):
+    ring = struct.pack("<Q16sQIB", 7, b"box", 9, 3, 4) + b"work" + struct.pack("<QQQQ", 1, messages, messages, 100)
+    return struct.pack("<QQQQII", last, messages, 0, 100, 1, 1) + ring
+
+
+def seeds_frame():
+    number = lambda n: struct.pack("<Q", n)
+    hello = link_parts((1, bytes(16)), (2, number(5)), (3, b"lab"), (4, b"box"), (5, number(1)),
+                       (6, number(1 << 18)), (7, number(1 << 20)), (8, bytes(16)), (99, b"new"))
+    yield "hello", b"\1" + hello
+    yield "hello-twice", b"\1" + hello + link_parts((2, number(6)))
+    yield "welcome", b"\2" + link_parts((16, bytes(16)), (17, number(1) * 2), (18, number(1 << 20) * 2))
+    yield "close", b"\3" + struct.pack("<HH", 8, 3) + b"why"
+    yield "pong", b"\5" + bytes(16) + b"echo"
+    yield "interest", b"\7" + struct.pack("<BBBBH", 0, 1, 1, 0, 5) + b"conn/" + struct.pack("<BBBBH", 1, 0, 0, 0, 0)
+    yield "messages", b"\x10" + link_message() + link_message(flags=0, seq=2) + link_message(b"other", b"", 2, 3)
+    yield "gap", b"\x12" + link_gap(1, 9, 9)
+    yield "frame", b"\0" + bytes(8) + struct.pack("<IBBHQ", 24, 4, 0, 24, 0)
+    preface = b"\xbbbuslnk\n" + struct.pack("<HHI", 1, 1, 0)
+    yield "preface", b"\xff" + preface
+    yield "version", b"\xff" + preface[:8] + struct.pack("<HHI", 2, 3, 0)
+    yield "tls", b"\xff\x16\3\1\0\x10"
+    yield "http", b"\xffGET / HTTP/1.1"
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../data/link1/frames.txt")) as file:
+        frames = dict(line.split() for line in file)
+    for name, text in frames.items():
+        yield "golden-" + name, b"\0" + bytes.fromhex(text)
+    yield "golden-greeting", b"\xff" + bytes.fromhex(frames["preface"] + frames["hello"])
+
+
+def seeds_session():
+    def said(kind, body, ahead=0):
+        return struct.pack("<BBBbH", 0, kind, 1, ahead, len(body)) + body
+
+    def batch(*messages):
+        body = b"".join(messages)
+        return struct.pack("<II", len(messages), len(body)) + body
+    up = b"\0\0" + b"\x08\1" + b"\x09\0\0\0\x20" + b"\6\x3f\1"
+    offers = b"\3\x20\x10" + b"\6\x3f\1" + b"\x0a\x10\0\1" + b"\6\x3f\1"
+    again = b"\7" + b"\x08\1" + b"\x09\1\1\1\x20" + b"\6\x3f\1"
+    data = said(16, batch(link_message(), link_message(flags=0, seq=2)))
+    interest = struct.pack("<QI", 1, 3) + struct.pack("<BBBBH", 0, 0, 0, 0, 1) + b"a"
+    whole = link_message(data=bytes(200))
+    chunks = said(17, struct.pack("<QQ", len(whole), 0) + whole[:100]) + said(
+        17, struct.pack("<QQ", len(whole), 100) + whole[100:])
+    yield "up", up
+    yield "offers", up + offers
+    yield "resume", up + offers + again + offers
+    yield "restart", up + offers + b"\7" + b"\x08\0" + b"\x09\0\0\0\x20" + b"\6\x3f\1"
+    yield "flood", up + b"\3\xff\x40" * 6 + b"\6\x3f\1" * 4 + b"\x0a\xff\xff\1" + b"\6\x3f\1" * 8
+    yield "long", b"\0\3" + up[2:] + b"\3\1\xff" + b"\6\x3f\1" * 4 + b"\x0a\xff\xff\1" + b"\6\x3f\1" * 4
+    yield "data", up + data + data + said(18, link_gap(1, 9, 9)) + b"\6\x3f\1"
+    yield "old", up + data + said(16, batch(link_message(), link_message(flags=0, seq=2)), -1)
+    yield "ahead", up + said(16, batch(link_message()), 5)
+    yield "chunks", up + chunks + b"\6\x3f\1"
+    yield "interests", up + said(7, interest) + b"\4\0\3abc\4\4\3abc\4\2\2de" + b"\6\x3f\1"
+    yield "known", up + b"\4\0\3abc" + b"\6\x3f\1" + said(8, struct.pack("<Q", 1))
+    yield "ping", up + said(4, b"echo") + b"\6\x3f\1" + said(5, bytes(32))
+    yield "silence", up + b"\5\x0b\6\x3f\1\5\x0b\6\x3f\1\5\xff\6\x3f\1"
+    yield "lost", up + b"\x0b\1\5" + offers + b"\x0b\1\5\x0b\2\7" + b"\6\x3f\1"
+    yield "closed", up + said(3, struct.pack("<HH", 8, 3) + b"why") + again
+    yield "disconnect", b"\2\0" + up[2:] + b"\3\xff\x40" * 4 + b"\6\x3f\1" + again
+
+
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     seeds = {name[6:]: made for name, made in globals().items() if name.startswith("seeds_")}

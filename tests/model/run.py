@@ -13,6 +13,7 @@ import explorer
 import back_pressure  # noqa: F401  each brings its cases
 import filters  # noqa: F401
 import join  # noqa: F401
+import link  # noqa: F401
 import ring  # noqa: F401
 import roll  # noqa: F401
 import wake  # noqa: F401
