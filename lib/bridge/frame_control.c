@@ -229,32 +229,40 @@ bbi_welcome_read(const struct bbi_link_frame *frame, struct bbi_welcome *out)
 
 /* ---- CLOSE --------------------------------------------------------------------------------------------- */
 
+static const struct {
+    uint32_t code;
+    bool retry;
+    const char *text;
+} closes[] = {
+#define BBI_CLOSE_ROW(name, value, retry, text) {name, (retry) != 0, text},
+    BBI_CLOSE_LIST(BBI_CLOSE_ROW)
+#undef BBI_CLOSE_ROW
+};
+
+/* Its row; the number of rows when there is none. */
+static size_t
+close_row(uint32_t code)
+{
+    size_t i = 0;
+    while (i < sizeof(closes) / sizeof(closes[0]) && closes[i].code != code) {
+        i++;
+    }
+    return i;
+}
+
 const char *
 bbi_close_text(uint32_t code)
 {
-    switch (code) {
-#define BBI_CLOSE_TEXT(name, value, retry, text)                                                   \
-    case name:                                                                                     \
-        return text;
-        BBI_CLOSE_LIST(BBI_CLOSE_TEXT)
-#undef BBI_CLOSE_TEXT
-    default:
-        return "a reason that this version does not know";
-    }
+    size_t i = close_row(code);
+    return i < sizeof(closes) / sizeof(closes[0]) ? closes[i].text
+                                                  : "a reason that this version does not know";
 }
 
 bool
 bbi_close_retry(uint32_t code)
 {
-    switch (code) {
-#define BBI_CLOSE_RETRY(name, value, retry, text)                                                  \
-    case name:                                                                                     \
-        return (retry) != 0;
-        BBI_CLOSE_LIST(BBI_CLOSE_RETRY)
-#undef BBI_CLOSE_RETRY
-    default:
-        return true;
-    }
+    size_t i = close_row(code);
+    return i == sizeof(closes) / sizeof(closes[0]) || closes[i].retry;
 }
 
 uint32_t

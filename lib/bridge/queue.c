@@ -360,8 +360,8 @@ new_batch(struct bbi_queue *q, size_t frame_bytes)
 static void
 remember(struct bbi_queue *q,
          const struct bbi_link_msg *msg,
-         unsigned char *at,
-         unsigned char *payload,
+         const unsigned char *at,
+         const unsigned char *payload,
          uint8_t flags)
 {
     const char *name = q->before.origin.name;

@@ -399,7 +399,7 @@ def seeds_session():
     yield "offers", up + offers
     yield "resume", up + offers + again + offers
     yield "restart", up + offers + b"\7" + b"\x08\0" + b"\x09\0\0\0\x20" + b"\6\x3f\1"
-    yield "flood", up + b"\3\xff\x40" * 6 + b"\6\x3f\1" * 4 + b"\x0a\xff\xff\1" + b"\6\x3f\1" * 8
+    yield "flood", up + b"\3\xff\x13" * 6 + b"\6\x3f\1" * 4 + b"\x0a\xff\xff\1" + b"\6\x3f\1" * 8
     yield "long", b"\0\3" + up[2:] + b"\3\1\xff" + b"\6\x3f\1" * 4 + b"\x0a\xff\xff\1" + b"\6\x3f\1" * 4
     yield "data", up + data + data + said(18, link_gap(1, 9, 9)) + b"\6\x3f\1"
     yield "old", up + data + said(16, batch(link_message(), link_message(flags=0, seq=2)), -1)
@@ -411,7 +411,7 @@ def seeds_session():
     yield "silence", up + b"\5\x0b\6\x3f\1\5\x0b\6\x3f\1\5\xff\6\x3f\1"
     yield "lost", up + b"\x0b\1\5" + offers + b"\x0b\1\5\x0b\2\7" + b"\6\x3f\1"
     yield "closed", up + said(3, struct.pack("<HH", 8, 3) + b"why") + again
-    yield "disconnect", b"\2\0" + up[2:] + b"\3\xff\x40" * 4 + b"\6\x3f\1" + again
+    yield "disconnect", b"\2\0" + up[2:] + b"\3\xff\x13" * 4 + b"\6\x3f\1" + again
 
 
 def main():

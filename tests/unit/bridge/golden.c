@@ -178,7 +178,7 @@ Test(link_golden, data, .timeout = 20)
     unsigned char *begin = out + BBI_LINK_HEADER_BYTES + BBI_DATA_HEAD_BYTES;
     size_t want = bbi_msg_bytes(&message, NULL, &flags);
     unsigned char *p = bbi_put_bytes(bbi_msg_write_head(begin, &message, flags), message.data, 7);
-    cr_assert_eq(want, p - begin);
+    cr_assert_eq(want, (size_t)(p - begin));
     cr_assert_eq(bbi_msg_bytes(&second, &message, &flags), BBI_MSG_HEAD_BYTES);
     p = bbi_msg_write_head(p, &second, flags);
     (void)bbi_put_le32(bbi_put_le32(out + BBI_LINK_HEADER_BYTES, 2), (uint32_t)(p - begin));
