@@ -160,7 +160,8 @@ send_welcome(struct world *w, struct fuzz_in *in)
     bbi_session_stats(w->session, &stats);
     const struct bbi_welcome welcome = {.received_epoch = fuzz_u8(in) % 3,
                                         .received = stats.acknowledged + fuzz_u8(in) % 4,
-                                        .first = w->number + 1 - fuzz_u8(in) % 2 * (w->number > 0),
+                                        .first =
+                                            w->number + 1 - (w->number > 0 ? fuzz_u8(in) % 2u : 0u),
                                         .next = w->number + fuzz_u8(in) + 1,
                                         .credit_bytes = BBI_LINK_FRAME_MAX,
                                         .credit_messages = BBI_LINK_BATCH_MESSAGES};

@@ -191,7 +191,8 @@ Test(link_faults, a_reader_that_restarts_is_told_what_is_uncertain, .timeout = 1
     bbi_session_stats(p.a.session, &a);
     /* An earlier life may have had those that are uncertain, no others. */
     cr_assert_eq(p.b.gap_messages, p.b.gap_uncertain);
-    cr_assert_geq(p.b.gap_uncertain, a.uncertain, "told again to a life that may not have heard it");
+    cr_assert_geq(p.b.gap_uncertain, a.uncertain,
+                  "told again to a life that may not have heard it");
     cr_assert_gt(a.uncertain, 0);
     cr_assert_geq(p.b.delivered + p.b.gap_messages, plan.messages);
     cr_assert_leq(p.b.delivered, plan.messages, "none twice");
