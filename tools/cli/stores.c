@@ -105,6 +105,7 @@ make_opts(const struct cli_store *store, struct bb_error *error)
         .name = store->o->path == NULL ? store->name : NULL,
         .path = store->o->path,
         .role = BB_STORE_CLONE,
+        .flags = store->o->by_request || store->must_ask ? BB_STORE_BY_REQUEST : 0U,
         .timeout_ns = answer_ns(store),
         .error = error,
     };
@@ -115,6 +116,14 @@ report_open(const struct cli_store *store, int rc, const struct bb_error *error)
 {
     if (rc == BB_ENOENT) {
         return say_no_store(store);
+    }
+    if (rc == BB_ENOTSUP && store->s == NULL) {
+        cli_say(
+            "the store \"%.200s\" is served from another PID namespace, so that it cannot be read "
+            "in place; `store get`, `keys`, `scan` and `count` take --by-request (its master "
+            "answers), or share the namespace",
+            store->name);
+        return CLI_FAILED;
     }
     return cli_report(store->call, rc, error, "cannot open the store");
 }
@@ -136,6 +145,16 @@ look_at_bus(struct cli_store *store, int64_t deadline_ns)
 }
 
 int
+cli_store_open(struct cli_store *store)
+{
+    if (store->o->by_request && store->o->path != NULL) {
+        return cli_wrong(store->call->verb,
+                         "--by-request asks a master on the bus; --path has none");
+    }
+    return store->o->by_request ? cli_store_attach(store) : cli_store_look(store);
+}
+
+int
 cli_store_look(struct cli_store *store)
 {
     struct bb_error error = {0};
@@ -152,16 +171,17 @@ cli_store_look(struct cli_store *store)
         return code;
     }
     opts.timeout_ns = cli_left_ns(deadline_ns, INT64_MAX / 2) + NO_WAIT_NS;
+    opts.flags = 0;
     rc = bb_store_open_look(&store->s, store->look, &opts);
-    return rc < 0 ? report_open(store, rc, &error) : CLI_DONE;
+    store->must_ask = rc == BB_ENOTSUP && store->may_ask;
+    return rc < 0 && !store->must_ask ? report_open(store, rc, &error) : CLI_DONE;
 }
 
 int
 cli_store_attach(struct cli_store *store)
 {
     struct bb_error error = {0};
-    struct bb_store_opts opts = make_opts(store, &error);
-
+    store->may_ask = 1;
     int code = cli_store_look(store);
     if (code != CLI_DONE) {
         return code;
@@ -172,6 +192,7 @@ cli_store_attach(struct cli_store *store)
     if (code != CLI_DONE) {
         return code;
     }
+    struct bb_store_opts opts = make_opts(store, &error); /* with what looking has shown */
     int rc = bb_store_open(&store->s, store->ep, &opts);
     return rc < 0 ? report_open(store, rc, &error) : CLI_DONE;
 }

@@ -24,6 +24,7 @@ struct cli_store_options {
     int64_t wait_ns;   /* -1: not given; for the store and its master */
     int64_t answer_ns; /* 0: wait_ns; for its master alone */
     int quiet;
+    int by_request;
 };
 #define CLI_STORE_DEFAULTS                                                                         \
     {                                                                                              \
@@ -62,6 +63,9 @@ struct cli_store_options {
 #define CLI_STORE_APPEAR                                                                           \
     CLI_STORE_ENTRY(wait_ns, .letter = 'W', .name = "wait", .type = CLI_SPAN, .arg = "SPAN",       \
                     .help = "wait at most so long for a store that is not there yet")
+#define CLI_STORE_BY_REQUEST                                                                       \
+    CLI_STORE_ENTRY(by_request, .name = "by-request", .type = CLI_FLAG,                            \
+                    .help = "ask its master, as from another PID namespace; map nothing")
 #define CLI_STORE_QUIET                                                                            \
     CLI_STORE_ENTRY(quiet, .letter = 'q', .name = "quiet", .type = CLI_FLAG,                       \
                     .help = "do not say it when the answer is no")
@@ -79,6 +83,8 @@ struct cli_store {
     const char *name; /* for sentences: of the store, or its directory */
     char **args;      /* behind STORE */
     int arg_count;
+    int may_ask;  /* set by cli_store_attach(): it may be a store that cannot be read in place */
+    int must_ask; /* it is one */
     struct bb_look *look;
     struct bb_endpoint *ep;
     struct bb_store *s;
@@ -99,11 +105,15 @@ int cli_store_args(struct cli_store *store,
  * A store that is not there: CLI_NONE after a sentence that lists those that are.  Close in any case.
  */
 int cli_store_look(struct cli_store *store);
+/* cli_store_open - for reading: looks, or with --by-request attaches, and maps nothing. */
+int cli_store_open(struct cli_store *store);
 int cli_store_attach(struct cli_store *store);
 void cli_store_close(struct cli_store *store);
 
 /* cli_store_report - says what went wrong with the store, unless it was no failure; the exit code. */
 int cli_store_report(const struct cli_store *store, int status, const char *what);
+/* The same when no command has an answer: what is full then is not the store, but where our ring should be. */
+int cli_store_report_unsent(const struct cli_store *store, int status, const char *what);
 
 /*
  * cli_store_read_word - the native form of an argument; type_name NULL: what it looks like.

@@ -56,7 +56,7 @@ next_page(struct pages *p)
     if (p->walk->limit != 0 && p->walk->count >= p->walk->limit) {
         return 0;
     }
-    if (p->walk->is_one_state) {
+    if (p->walk->is_one_state || p->store->o->by_request) {
         return put_page(p);
     }
     int64_t n = bb_store_view_begin(p->store->s);

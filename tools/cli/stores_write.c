@@ -114,6 +114,21 @@ has_results(const struct bb_store_result *results, size_t count)
 }
 
 int
+cli_store_report_unsent(const struct cli_store *store, int status, const char *what)
+{
+    const struct bb_error *words = bb_store_error(store->s);
+    if (status != BB_ENOSPC || (words != NULL && words->code == status)) {
+        return cli_store_report(store, status, what);
+    }
+    cli_say(
+        "there is no room for this process's own ring beside the bus, from which it would send to "
+        "the store \"%.80s\": the file system of the bus is full, not the store; remove what "
+        "fills it, or end a member (`busbar node list`)",
+        store->name);
+    return CLI_RESOURCE;
+}
+
+int
 cli_store_write(struct cli_store *store,
                 const struct bb_store_cmd *cmds,
                 size_t count,
@@ -125,7 +140,7 @@ cli_store_write(struct cli_store *store,
     memset(results, 0, count * sizeof(*results));
     int rc = bb_store_run(store->s, cmds, count, count > 1 ? BB_STORE_ATOMIC : 0, results);
     if (rc < 0 && !has_results(results, count)) {
-        return cli_store_report(store, rc, "cannot write");
+        return cli_store_report_unsent(store, rc, "cannot write");
     }
     for (size_t i = 0; i < count; i++) {
         if (store->call->common.json) { /* first, as the sentence may read from the store */

@@ -2,8 +2,10 @@
 /*
  * tools/cli/verb_store_care.c - `busbar store copy`, `compact` and `verify`: what a store needs now and then.
  */
+#include "tools/cli/clock.h"
 #include "tools/cli/format.h"
 #include "tools/cli/json.h"
+#include "tools/cli/output.h"
 #include "tools/cli/report.h"
 #include "tools/cli/stores.h"
 #include "tools/cli/verb_list.h"
@@ -11,6 +13,8 @@
 #include <stdio.h>
 
 static const struct cli_store_options defaults = CLI_STORE_DEFAULTS;
+
+static const int64_t SETTLE_NS = CLI_SECOND_NS * 12 / 10;
 
 static int
 read_info(const struct cli_store *store, struct bb_store_info *info)
@@ -90,6 +94,21 @@ const struct cli_verb cli_verb_store_copy = {
 
 /* ---- compact --------------------------------------------------------------------------------------- */
 
+/* read_settled - the master counts its files anew every second: what it says at first is of before. */
+static int
+read_settled(const struct cli_store *store, struct bb_store_info *info)
+{
+    const int64_t deadline_ns = cli_deadline(SETTLE_NS);
+    int code = read_info(store, info);
+    const uint64_t bytes = info->bytes;
+    while (code == CLI_DONE && info->bytes == bytes && !cli_stopped()
+           && cli_left_ns(deadline_ns, INT64_MAX) > 0) {
+        cli_sleep_until(cli_mono_ns() + CLI_SECOND_NS / 50);
+        code = read_info(store, info);
+    }
+    return code;
+}
+
 static int
 compact(struct cli_store *store)
 {
@@ -102,10 +121,17 @@ compact(struct cli_store *store)
         return code;
     }
     int rc = bb_store_compact(store->s);
+    if (rc == BB_ECANCELED) {
+        cli_say(
+            "the master of the store \"%.80s\" ended while it compacted: nothing has changed; try "
+            "again (`busbar store info %.80s` says who serves it now)",
+            store->name, store->name);
+        return CLI_NO;
+    }
     if (rc < 0) {
         return cli_store_report(store, rc, "cannot compact it");
     }
-    code = read_info(store, &after);
+    code = read_settled(store, &after);
     if (code != CLI_DONE) {
         return code;
     }

@@ -84,9 +84,13 @@ read_keys(struct get *get)
 static int
 print(struct get *get)
 {
-    int rc = bb_store_view_begin(get->store.s);
+    const int has_view = !get->store.o->by_request; /* asked for at once, all is of one state too */
+    int rc = has_view ? bb_store_view_begin(get->store.s) : 0;
+    const int is_begun = has_view && rc == 0;
     if (rc == 0) {
         rc = put_all(get);
+    }
+    if (is_begun) {
         bb_store_view_end(get->store.s); /* before anything is written to who may be slow */
     }
     if (rc < 0) {
@@ -105,7 +109,7 @@ run(const struct cli_call *call, const void *options)
         code = read_keys(&get);
     }
     if (code == CLI_DONE) {
-        code = cli_store_look(&get.store);
+        code = cli_store_open(&get.store);
     }
     if (code == CLI_DONE) {
         code = print(&get);
@@ -122,7 +126,8 @@ run(const struct cli_call *call, const void *options)
 }
 
 static const struct cli_option options[] = {
-    CLI_STORE_PATH, CLI_STORE_KEY_TYPE, CLI_STORE_APPEAR, CLI_STORE_QUIET, {.name = NULL},
+    CLI_STORE_PATH,       CLI_STORE_KEY_TYPE, CLI_STORE_APPEAR,
+    CLI_STORE_BY_REQUEST, CLI_STORE_QUIET,    {.name = NULL},
 };
 
 const struct cli_verb cli_verb_store_get = {

@@ -346,7 +346,7 @@ set_right(struct restore *r, struct batch *b, int64_t sent_ns)
         if (rc < 0) {
             cli_say("restore: %zu keys from line %" PRIu64 " on may outlive their deadline",
                     b->count, b->of[0]->line);
-            r->code = cli_store_report(&r->store, rc, "cannot restore");
+            r->code = cli_store_report_unsent(&r->store, rc, "cannot restore");
             return;
         }
         for (size_t i = 0; i < b->count; i++) {
@@ -369,7 +369,7 @@ run_batch(struct restore *r, struct batch *b)
     if (rc < 0) {
         cli_say("restore: lines %" PRIu64 " to %" PRIu64 " were not answered", b->of[0]->line,
                 b->of[b->count - 1]->line);
-        r->code = cli_store_report(&r->store, rc, "cannot restore");
+        r->code = cli_store_report_unsent(&r->store, rc, "cannot restore");
         return;
     }
     for (size_t i = 0; i < b->count; i++) {

@@ -88,7 +88,7 @@ run(const struct cli_call *call, const void *options)
         code = read_range(&scan);
     }
     if (code == CLI_DONE) {
-        code = cli_store_look(&scan.store);
+        code = cli_store_open(&scan.store);
     }
     if (code == CLI_DONE && call->verb == &cli_verb_store_count) {
         code = print_count(&scan);
@@ -102,12 +102,13 @@ run(const struct cli_call *call, const void *options)
 }
 
 static const struct cli_option page_options[] = {
-    CLI_STORE_PATH,  CLI_STORE_KEY_TYPE, CLI_STORE_PREFIX, CLI_STORE_LIMIT,
-    CLI_STORE_AFTER, CLI_STORE_APPEAR,   {.name = NULL},
+    CLI_STORE_PATH,  CLI_STORE_KEY_TYPE, CLI_STORE_PREFIX,     CLI_STORE_LIMIT,
+    CLI_STORE_AFTER, CLI_STORE_APPEAR,   CLI_STORE_BY_REQUEST, {.name = NULL},
 };
 
 static const struct cli_option count_options[] = {
-    CLI_STORE_PATH, CLI_STORE_KEY_TYPE, CLI_STORE_PREFIX, CLI_STORE_APPEAR, {.name = NULL},
+    CLI_STORE_PATH,   CLI_STORE_KEY_TYPE,   CLI_STORE_PREFIX,
+    CLI_STORE_APPEAR, CLI_STORE_BY_REQUEST, {.name = NULL},
 };
 
 #define PREFIX_TEXT                                                                                \

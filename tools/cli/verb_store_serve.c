@@ -13,6 +13,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+/* A signal does not end the library's wait, and a master wakes up that often anyhow. */
+static const int64_t SLICE_NS = CLI_SECOND_NS / 20;
+
 struct serve_options {
     const char *path;
     const char *quota;
@@ -122,7 +125,7 @@ static int
 serve_on(struct serve *serve)
 {
     while (!cli_stopped()) {
-        int rc = bb_store_poll(serve->s, CLI_SLICE_NS);
+        int rc = bb_store_poll(serve->s, SLICE_NS);
         if (rc < 0 && rc != BB_EAGAIN && rc != BB_ETIMEDOUT) {
             return rc;
         }
