@@ -236,7 +236,7 @@ count_result(struct restore *r, const struct entry *entry, int status)
 
 /* What is sent at once. */
 struct batch {
-    const struct entry **of; /* the entry of each command */
+    struct entry *of; /* of each command; the buffers are the restore's */
     struct bb_store_cmd *cmds;
     struct bb_store_result *results;
     uint64_t *versions; /* of what we wrote; 0: not ours any more */
@@ -254,7 +254,7 @@ fill_batch(struct restore *r, struct batch *b)
             r->expired++;
             continue;
         }
-        b->of[b->count] = entry;
+        b->of[b->count] = *entry;
         b->cmds[b->count++] = (struct bb_store_cmd){
             .op = r->o->if_absent ? BB_STORE_PUT_UNIQUE : BB_STORE_PUT,
             .expire_ns = entry->has_deadline ? entry->deadline_ns - now_ns : entry->expire_ns,
@@ -300,10 +300,10 @@ take_late(struct restore *r, struct batch *b)
 {
     size_t count = 0;
     for (size_t i = 0; i < b->count; i++) {
-        const struct entry *entry = b->of[i];
+        const struct entry *entry = &b->of[i];
         const uint64_t version = b->versions[i];
         if (is_late(r, entry, version)) {
-            b->of[count] = entry;
+            b->of[count] = *entry;
             b->versions[count] = version;
             b->cmds[count++] = (struct bb_store_cmd){
                 .op = BB_STORE_PUT_IF,
@@ -316,7 +316,7 @@ take_late(struct restore *r, struct batch *b)
     b->count = count;
     const int64_t now_ns = cli_wall_ns();
     for (size_t i = 0; i < count; i++) {
-        const int64_t left_ns = b->of[i]->deadline_ns - now_ns;
+        const int64_t left_ns = b->of[i].deadline_ns - now_ns;
         b->cmds[i].expire_ns = left_ns > 0 ? left_ns : 1; /* over: gone with the command */
     }
 }
@@ -345,7 +345,7 @@ set_right(struct restore *r, struct batch *b, int64_t sent_ns)
         int rc = send_batch(r, b, 0);
         if (rc < 0) {
             cli_say("restore: %zu keys from line %" PRIu64 " on may outlive their deadline",
-                    b->count, b->of[0]->line);
+                    b->count, b->of[0].line);
             r->code = cli_store_report_unsent(&r->store, rc, "cannot restore");
             return;
         }
@@ -367,14 +367,14 @@ run_batch(struct restore *r, struct batch *b)
     }
     int rc = send_batch(r, b, r->o->atomic ? BB_STORE_ATOMIC : 0);
     if (rc < 0) {
-        cli_say("restore: lines %" PRIu64 " to %" PRIu64 " were not answered", b->of[0]->line,
-                b->of[b->count - 1]->line);
+        cli_say("restore: lines %" PRIu64 " to %" PRIu64 " were not answered", b->of[0].line,
+                b->of[b->count - 1].line);
         r->code = cli_store_report_unsent(&r->store, rc, "cannot restore");
         return;
     }
     for (size_t i = 0; i < b->count; i++) {
         b->versions[i] = b->results[i].code == 0 ? b->results[i].version : 0;
-        count_result(r, b->of[i], b->results[i].code);
+        count_result(r, &b->of[i], b->results[i].code);
     }
     if (r->code == CLI_DONE) {
         set_right(r, b, sent_ns);
