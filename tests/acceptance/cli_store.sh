@@ -698,6 +698,7 @@ ends_at_once()
 {
     local i began took best=1000000
     for i in {1..5}; do
+        rm -f "$box/brief.err" # of the one before
         serve brief brief
         ready brief || return
         began=$(date +%s%3N)
