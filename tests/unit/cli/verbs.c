@@ -30,13 +30,10 @@ Test(cli_verbs, every_entry_is_whole)
 static size_t
 value_bytes(enum cli_type type)
 {
-    static const size_t bytes[] = {[CLI_FLAG] = sizeof(int),
-                                   [CLI_TEXT] = sizeof(char *),
-                                   [CLI_WORD] = sizeof(char *),
-                                   [CLI_COUNT] = sizeof(uint64_t),
-                                   [CLI_NUMBER] = sizeof(double),
-                                   [CLI_SPAN] = sizeof(int64_t),
-                                   [CLI_LIFE] = sizeof(int64_t)};
+    static const size_t bytes[] = {
+        [CLI_FLAG] = sizeof(int),       [CLI_TEXT] = sizeof(char *),   [CLI_WORD] = sizeof(char *),
+        [CLI_COUNT] = sizeof(uint64_t), [CLI_NUMBER] = sizeof(double), [CLI_SPAN] = sizeof(int64_t),
+        [CLI_LIFE] = sizeof(int64_t)};
     return bytes[type];
 }
 
