@@ -69,22 +69,22 @@ bbi_link_frame_read(
     const unsigned char *p = data;
     *length = 0;
     if (bytes < TYPE_AT) {
-        return BBI_READ_MORE;
+        return BBI_LINK_READ_MORE;
     }
     uint32_t whole = bbi_le32(p + LENGTH_AT);
     if (whole < BBI_LINK_HEADER_BYTES || whole > limit) {
-        return BBI_READ_LENGTH;
+        return BBI_LINK_READ_LENGTH;
     }
     *length = whole;
     if (bytes < whole) {
-        return BBI_READ_MORE;
+        return BBI_LINK_READ_MORE;
     }
     if (bbi_hash64(p + LENGTH_AT, whole - LENGTH_AT) != bbi_le64(p)) {
-        return BBI_READ_CHECK;
+        return BBI_LINK_READ_CHECK;
     }
     uint16_t header = bbi_le16(p + HEADER_AT);
     if (header < BBI_LINK_HEADER_BYTES || header > BBI_LINK_HEADER_MAX || header > whole) {
-        return BBI_READ_LENGTH;
+        return BBI_LINK_READ_LENGTH;
     }
     *out = (struct bbi_link_frame){.length = whole,
                                    .type = p[TYPE_AT],
@@ -92,7 +92,7 @@ bbi_link_frame_read(
                                    .number = bbi_le64(p + NUMBER_AT),
                                    .body = p + header,
                                    .body_bytes = whole - header};
-    return BBI_READ_OK;
+    return BBI_LINK_READ_OK;
 }
 
 void

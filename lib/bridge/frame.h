@@ -89,10 +89,10 @@ struct bbi_link_frame {
 };
 
 enum bbi_link_read {
-    BBI_READ_OK = 0,
-    BBI_READ_MORE = 1,   /* not whole yet; *length is known as soon as it is not 0 */
-    BBI_READ_LENGTH = 2, /* shorter than a header, or longer than limit */
-    BBI_READ_CHECK = 3,  /* the checksum says that bytes were changed on the way */
+    BBI_LINK_READ_OK = 0,
+    BBI_LINK_READ_MORE = 1,   /* not whole yet; *length is known as soon as it is not 0 */
+    BBI_LINK_READ_LENGTH = 2, /* shorter than a header, or longer than limit */
+    BBI_LINK_READ_CHECK = 3,  /* the checksum says that bytes were changed on the way */
 };
 /* bbi_link_frame_read - the frame that these bytes begin with.  A length beyond limit is seen in its first 12 bytes. */
 enum bbi_link_read bbi_link_frame_read(

@@ -142,17 +142,17 @@ try_frame(struct bbi_greet *g, uint32_t *want)
 {
     struct bbi_link_frame frame;
     switch (bbi_link_frame_read(g->in, g->in_bytes, sizeof(g->in), &frame, want)) {
-    case BBI_READ_MORE:
+    case BBI_LINK_READ_MORE:
         return false;
-    case BBI_READ_OK:
+    case BBI_LINK_READ_OK:
         take_frame(g, &frame);
         break;
-    case BBI_READ_LENGTH:
+    case BBI_LINK_READ_LENGTH:
         bbi_greet_refuse(g, BBI_CLOSE_LIMIT,
                          "HELLO is longer than %d bytes or shorter than a header",
                          BBI_LINK_HELLO_MAX);
         break;
-    case BBI_READ_CHECK:
+    case BBI_LINK_READ_CHECK:
         bbi_greet_refuse(g, BBI_CLOSE_CHECKSUM,
                          "HELLO was changed on the way: its checksum is wrong");
         break;

@@ -43,27 +43,27 @@ bbi_queue_init(struct bbi_queue *q,
 static size_t
 segment_bytes(size_t cap)
 {
-    return sizeof(struct bbi_segment) + cap;
+    return sizeof(struct bbi_queue_segment) + cap;
 }
 
 static void
-give_segment(struct bbi_queue *q, struct bbi_segment *segment)
+give_segment(struct bbi_queue *q, struct bbi_queue_segment *segment)
 {
     size_t bytes = segment_bytes(segment->cap_bytes);
     q->bytes -= bytes;
     q->memory->give(q->memory->user, segment, bytes);
 }
 
-static struct bbi_segment *
+static struct bbi_queue_segment *
 take_segment(struct bbi_queue *q, size_t cap, size_t limit)
 {
     size_t bytes = segment_bytes(cap);
     if (bytes > limit || q->bytes > limit - bytes) {
         return NULL;
     }
-    struct bbi_segment *segment = q->memory->take(q->memory->user, bytes);
+    struct bbi_queue_segment *segment = q->memory->take(q->memory->user, bytes);
     if (segment != NULL) {
-        *segment = (struct bbi_segment){.cap_bytes = cap};
+        *segment = (struct bbi_queue_segment){.cap_bytes = cap};
         q->bytes += bytes;
     }
     return segment;
@@ -72,7 +72,7 @@ take_segment(struct bbi_queue *q, size_t cap, size_t limit)
 static size_t
 shared_cap(const struct bbi_queue *q)
 {
-    return sizeof(struct bbi_item) + q->batch_bytes;
+    return sizeof(struct bbi_queue_item) + q->batch_bytes;
 }
 
 /* Bytes for another item in the shared segment. */
@@ -82,13 +82,13 @@ shared_left(const struct bbi_queue *q)
     if (q->segment == NULL) {
         return 0;
     }
-    size_t used = bbi_align_up(q->segment->used_bytes, alignof(struct bbi_item));
+    size_t used = bbi_align_up(q->segment->used_bytes, alignof(struct bbi_queue_item));
     return used < q->segment->cap_bytes ? q->segment->cap_bytes - used : 0;
 }
 
 /* No item lies in it: the shared one begins anew, others go. */
 static void
-empty_segment(struct bbi_queue *q, struct bbi_segment *segment)
+empty_segment(struct bbi_queue *q, struct bbi_queue_segment *segment)
 {
     if (segment == q->segment) {
         segment->used_bytes = 0;
@@ -98,7 +98,7 @@ empty_segment(struct bbi_queue *q, struct bbi_segment *segment)
 }
 
 static void
-insert_before(struct bbi_queue *q, struct bbi_item *item, struct bbi_item *next)
+insert_before(struct bbi_queue *q, struct bbi_queue_item *item, struct bbi_queue_item *next)
 {
     item->next = next;
     item->prev = next != NULL ? next->prev : q->newest;
@@ -106,31 +106,33 @@ insert_before(struct bbi_queue *q, struct bbi_item *item, struct bbi_item *next)
     *(next != NULL ? &next->prev : &q->newest) = item;
 }
 
-static struct bbi_item *
-item_in(struct bbi_segment *segment, enum bbi_item_kind kind)
+static struct bbi_queue_item *
+item_in(struct bbi_queue_segment *segment, enum bbi_item_kind kind)
 {
-    struct bbi_item *item = (struct bbi_item *)(void *)(segment->at + segment->used_bytes);
-    *item = (struct bbi_item){.segment = segment, .kind = kind};
+    struct bbi_queue_item *item =
+        (struct bbi_queue_item *)(void *)(segment->at + segment->used_bytes);
+    *item = (struct bbi_queue_item){.segment = segment, .kind = kind};
     item->frames = (unsigned char *)item + sizeof(*item);
     segment->items++;
     return item;
 }
 
 /* An item that has a segment for itself. */
-static struct bbi_item *
+static struct bbi_queue_item *
 new_item(struct bbi_queue *q, enum bbi_item_kind kind, size_t frame_bytes, size_t limit)
 {
-    struct bbi_segment *segment = take_segment(q, sizeof(struct bbi_item) + frame_bytes, limit);
+    struct bbi_queue_segment *segment =
+        take_segment(q, sizeof(struct bbi_queue_item) + frame_bytes, limit);
     if (segment == NULL) {
         return NULL;
     }
-    struct bbi_item *item = item_in(segment, kind);
+    struct bbi_queue_item *item = item_in(segment, kind);
     segment->used_bytes = segment->cap_bytes;
     return item;
 }
 
 static void
-remove_item(struct bbi_queue *q, struct bbi_item *item)
+remove_item(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     BBI_ASSERT(item->out == 0);
     q->cursor = q->cursor == item ? item->next : q->cursor;
@@ -145,7 +147,7 @@ remove_item(struct bbi_queue *q, struct bbi_item *item)
 
 /* It comes last and nothing of it was sent. */
 static void
-append_item(struct bbi_queue *q, struct bbi_item *item)
+append_item(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     insert_before(q, item, NULL);
     q->cursor = q->cursor == NULL ? item : q->cursor;
@@ -186,7 +188,7 @@ extend_gap(struct bbi_gap *gap, uint64_t first, uint64_t last, uint32_t reason)
 
 /* The messages of a DATA item, plain. */
 static struct bbi_wire
-messages_of(const struct bbi_queue *q, const struct bbi_item *item)
+messages_of(const struct bbi_queue *q, const struct bbi_queue_item *item)
 {
     struct bbi_wire w = {.p = item->frames + DATA_AT, .left = item->bytes - DATA_AT};
     if (item->is_sealed && (item->frames[13] & BBI_LINK_COMPRESSED) != 0) {
@@ -199,7 +201,7 @@ messages_of(const struct bbi_queue *q, const struct bbi_item *item)
 }
 
 static void
-add_data(const struct bbi_queue *q, const struct bbi_item *item, struct bbi_gap *gap)
+add_data(const struct bbi_queue *q, const struct bbi_queue_item *item, struct bbi_gap *gap)
 {
     struct bbi_wire w = messages_of(q, item);
     struct bbi_link_msg msg = {0};
@@ -211,7 +213,7 @@ add_data(const struct bbi_queue *q, const struct bbi_item *item, struct bbi_gap 
 }
 
 static void
-add_chunks(const struct bbi_item *item, struct bbi_gap *gap)
+add_chunks(const struct bbi_queue_item *item, struct bbi_gap *gap)
 {
     struct bbi_wire w = {.p = item->frames + CHUNK_AT, .left = CHUNK_BYTES};
     struct bbi_link_msg msg = {0};
@@ -221,21 +223,21 @@ add_chunks(const struct bbi_item *item, struct bbi_gap *gap)
 }
 
 static void
-add_gap(const struct bbi_item *item, struct bbi_gap *gap)
+add_gap(const struct bbi_queue_item *item, struct bbi_gap *gap)
 {
     struct bbi_link_frame frame;
     struct bbi_gap old;
     uint32_t length;
     enum bbi_link_read read =
         bbi_link_frame_read(item->frames, item->bytes, BBI_LINK_FRAME_MAX, &frame, &length);
-    bool is_gap = read == BBI_READ_OK && bbi_gap_read(&frame, &old);
+    bool is_gap = read == BBI_LINK_READ_OK && bbi_gap_read(&frame, &old);
     BBI_ASSERT(is_gap);
     bbi_gap_merge(gap, &old);
 }
 
 /* The item is lost: its messages become the end of *gap. */
 static void
-drop_item(struct bbi_queue *q, struct bbi_item *item, struct bbi_gap *gap, uint32_t reason)
+drop_item(struct bbi_queue *q, struct bbi_queue_item *item, struct bbi_gap *gap, uint32_t reason)
 {
     uint64_t before = gap->from != 0 ? gap->messages : 0;
     bool is_gap = item->kind == BBI_ITEM_GAP;
@@ -255,10 +257,10 @@ drop_item(struct bbi_queue *q, struct bbi_item *item, struct bbi_gap *gap, uint3
 
 /* *gap as an item before next; false when there is no memory: it stays what it is. */
 static bool
-place_gap(struct bbi_queue *q, struct bbi_gap *gap, struct bbi_item *next)
+place_gap(struct bbi_queue *q, struct bbi_gap *gap, struct bbi_queue_item *next)
 {
     size_t limit = q->limit_bytes + BBI_QUEUE_RESERVE;
-    struct bbi_item *item = new_item(q, BBI_ITEM_GAP, bbi_gap_bytes(gap), limit);
+    struct bbi_queue_item *item = new_item(q, BBI_ITEM_GAP, bbi_gap_bytes(gap), limit);
     if (item == NULL) {
         return false;
     }
@@ -299,7 +301,7 @@ bbi_queue_drop_unsent(struct bbi_queue *q, uint32_t reason)
 static bool
 has_room(const struct bbi_queue *q, size_t frame_bytes)
 {
-    size_t need = sizeof(struct bbi_item) + frame_bytes;
+    size_t need = sizeof(struct bbi_queue_item) + frame_bytes;
     if (need <= shared_cap(q)) {
         if (need <= shared_left(q)) {
             return true;
@@ -327,26 +329,27 @@ make_room(struct bbi_queue *q, size_t frame_bytes)
 }
 
 /* An empty batch in the shared segment, or in one of its own when the message is longer. */
-static struct bbi_item *
+static struct bbi_queue_item *
 new_batch(struct bbi_queue *q, size_t frame_bytes)
 {
-    size_t need = sizeof(struct bbi_item) + frame_bytes;
-    struct bbi_item *item = NULL;
+    size_t need = sizeof(struct bbi_queue_item) + frame_bytes;
+    struct bbi_queue_item *item = NULL;
     if (need > shared_cap(q)) {
         item = new_item(q, BBI_ITEM_DATA, frame_bytes, q->limit_bytes);
     } else {
         if (need > shared_left(q)) {
-            struct bbi_segment *segment = take_segment(q, shared_cap(q), q->limit_bytes);
+            struct bbi_queue_segment *segment = take_segment(q, shared_cap(q), q->limit_bytes);
             if (segment == NULL) {
                 return NULL;
             }
-            struct bbi_segment *full = q->segment;
+            struct bbi_queue_segment *full = q->segment;
             q->segment = segment;
             if (full != NULL && full->items == 0) {
                 give_segment(q, full);
             }
         }
-        q->segment->used_bytes = bbi_align_up(q->segment->used_bytes, alignof(struct bbi_item));
+        q->segment->used_bytes =
+            bbi_align_up(q->segment->used_bytes, alignof(struct bbi_queue_item));
         item = item_in(q->segment, BBI_ITEM_DATA);
         q->segment->used_bytes += sizeof(*item) + DATA_AT;
     }
@@ -379,7 +382,7 @@ remember(struct bbi_queue *q,
 
 static void
 write_message(struct bbi_queue *q,
-              struct bbi_item *item,
+              struct bbi_queue_item *item,
               const struct bbi_link_msg *msg,
               uint8_t flags)
 {
@@ -399,7 +402,7 @@ static bool
 grow_open(struct bbi_queue *q, const struct bbi_link_msg *msg)
 {
     uint8_t flags;
-    struct bbi_item *item = q->open;
+    struct bbi_queue_item *item = q->open;
     if (item == NULL || item->segment != q->segment
         || item->last - item->first + 1 >= BBI_LINK_BATCH_MESSAGES) {
         return false;
@@ -414,7 +417,7 @@ grow_open(struct bbi_queue *q, const struct bbi_link_msg *msg)
 
 /* A message that no frame holds, cut into some that stand one behind the other. */
 static void
-write_chunks(struct bbi_item *item, const struct bbi_link_msg *msg, uint64_t whole)
+write_chunks(struct bbi_queue_item *item, const struct bbi_link_msg *msg, uint64_t whole)
 {
     unsigned char *frame = item->frames;
     const unsigned char *data = msg->data;
@@ -453,7 +456,7 @@ append_message(struct bbi_queue *q, const struct bbi_link_msg *msg)
     if (rc != 0 || (q->tail.from != 0 && !place_gap(q, &q->tail, NULL))) {
         return rc != 0 ? rc : BB_ENOMEM;
     }
-    struct bbi_item *item =
+    struct bbi_queue_item *item =
         is_long ? new_item(q, BBI_ITEM_CHUNKS, bytes, q->limit_bytes) : new_batch(q, bytes);
     if (item == NULL) {
         return BB_ENOMEM;
@@ -504,7 +507,7 @@ bbi_queue_lost(struct bbi_queue *q, struct bbi_gap *gap)
 /* ---- sending --------------------------------------------------------------------------------------------- */
 
 static uint8_t
-compress(struct bbi_queue *q, struct bbi_item *item)
+compress(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     size_t plain = item->bytes - DATA_AT;
     if (!q->is_compressing || plain < COMPRESS_MIN) {
@@ -521,7 +524,7 @@ compress(struct bbi_queue *q, struct bbi_item *item)
 }
 
 static void
-seal(struct bbi_queue *q, struct bbi_item *item)
+seal(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     unsigned char *p = item->frames + BBI_LINK_HEADER_BYTES;
     if (item == q->open) {
@@ -536,7 +539,7 @@ seal(struct bbi_queue *q, struct bbi_item *item)
 
 /* The other side does not take so long a message: a gap in its place. */
 static bool
-replace_long(struct bbi_queue *q, struct bbi_item *item)
+replace_long(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     struct bbi_gap gap = {0};
     extend_gap(&gap, item->first, item->last, BBI_GAP_SIZE);
@@ -559,7 +562,7 @@ settle_cursor(struct bbi_queue *q)
     if (q->cursor == NULL && q->tail.from != 0 && !place_gap(q, &q->tail, NULL)) {
         return false;
     }
-    struct bbi_item *item = q->cursor;
+    struct bbi_queue_item *item = q->cursor;
     if (item == NULL) {
         return false;
     }
@@ -568,7 +571,7 @@ settle_cursor(struct bbi_queue *q)
 }
 
 static void
-hand_out(struct bbi_queue *q, struct bbi_item *item, uint32_t length)
+hand_out(struct bbi_queue *q, struct bbi_queue_item *item, uint32_t length)
 {
     q->unsent = q->unsent == item ? item->next : q->unsent;
     item->pos += length;
@@ -583,7 +586,7 @@ size_t
 bbi_queue_next(struct bbi_queue *q,
                uint64_t credit_bytes,
                uint64_t credit_messages,
-               struct bbi_item **item,
+               struct bbi_queue_item **item,
                unsigned char **frame,
                uint32_t *messages,
                bool *is_blocked)
@@ -592,7 +595,7 @@ bbi_queue_next(struct bbi_queue *q,
     if (!settle_cursor(q)) {
         return 0;
     }
-    struct bbi_item *next = q->cursor;
+    struct bbi_queue_item *next = q->cursor;
     if (!next->is_sealed) {
         seal(q, next);
     }
@@ -619,7 +622,7 @@ free_acked(struct bbi_queue *q)
 }
 
 void
-bbi_queue_release(struct bbi_queue *q, struct bbi_item *item)
+bbi_queue_release(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     BBI_ASSERT(item->out > 0);
     item->out--;
@@ -637,7 +640,7 @@ bbi_queue_ack(struct bbi_queue *q, uint64_t number)
 void
 bbi_queue_rewind(struct bbi_queue *q)
 {
-    for (struct bbi_item *item = q->oldest; item != NULL; item = item->next) {
+    for (struct bbi_queue_item *item = q->oldest; item != NULL; item = item->next) {
         item->pos = 0;
     }
     q->cursor = q->oldest;
@@ -648,7 +651,7 @@ bbi_queue_forget_sent(struct bbi_queue *q)
 {
     struct bbi_gap gap = {0};
     while (q->oldest != NULL && q->oldest != q->unsent) {
-        struct bbi_item *item = q->oldest;
+        struct bbi_queue_item *item = q->oldest;
         uint64_t before = gap.from != 0 ? gap.messages : 0;
         bool is_uncertain = item->kind != BBI_ITEM_GAP && item->last <= q->sent;
         drop_item(q, item, &gap, BBI_GAP_RESTART);

@@ -23,16 +23,16 @@ enum { BBI_QUEUE_RESERVE = 64 << 10 };
 
 enum bbi_item_kind { BBI_ITEM_DATA = 0, BBI_ITEM_CHUNKS = 1, BBI_ITEM_GAP = 2 };
 
-struct bbi_segment {
+struct bbi_queue_segment {
     size_t cap_bytes; /* behind this head */
     size_t used_bytes;
     uint32_t items; /* that lie in it */
     alignas(16) unsigned char at[];
 };
 
-struct bbi_item {
-    struct bbi_item *prev, *next;
-    struct bbi_segment *segment;
+struct bbi_queue_item {
+    struct bbi_queue_item *prev, *next;
+    struct bbi_queue_segment *segment;
     unsigned char *frames;
     uint64_t bytes;         /* of frames; while it grows: so far */
     uint64_t pos;           /* bytes of frames that were handed out on this transport */
@@ -52,16 +52,16 @@ struct bbi_queue {
     enum bbi_slow slow;
     size_t limit_bytes, bytes;
     uint32_t batch_bytes;
-    struct bbi_item *oldest, *newest;
-    struct bbi_item *cursor; /* the first that is not handed out as a whole; NULL: all are */
-    struct bbi_item
+    struct bbi_queue_item *oldest, *newest;
+    struct bbi_queue_item *cursor; /* the first that is not handed out as a whole; NULL: all are */
+    struct bbi_queue_item
         *unsent; /* the first of which nothing was ever handed out; head stands before it */
-    struct bbi_item *open;       /* a batch that still grows: the newest */
-    struct bbi_segment *segment; /* the last one with room */
-    struct bbi_link_msg before;  /* the last message of open, pointing into it */
-    struct bbi_gap head, tail;   /* from 0: none; before unsent, and behind the newest */
-    uint64_t acked;              /* the other side has all up to here */
-    uint64_t sent;               /* handed out as a whole, on whatever transport */
+    struct bbi_queue_item *open;       /* a batch that still grows: the newest */
+    struct bbi_queue_segment *segment; /* the last one with room */
+    struct bbi_link_msg before;        /* the last message of open, pointing into it */
+    struct bbi_gap head, tail;         /* from 0: none; before unsent, and behind the newest */
+    uint64_t acked;                    /* the other side has all up to here */
+    uint64_t sent;                     /* handed out as a whole, on whatever transport */
     uint64_t next_number;
     uint32_t message_max; /* ours */
     uint32_t peer_message_max;
@@ -93,12 +93,12 @@ void bbi_queue_drop_unsent(struct bbi_queue *q, uint32_t reason);
 size_t bbi_queue_next(struct bbi_queue *q,
                       uint64_t credit_bytes,
                       uint64_t credit_messages,
-                      struct bbi_item **item,
+                      struct bbi_queue_item **item,
                       unsigned char **frame,
                       uint32_t *messages,
                       bool *is_blocked);
 /* The piece that bbi_queue_next() gave is sent, or the transport gone. */
-void bbi_queue_release(struct bbi_queue *q, struct bbi_item *item);
+void bbi_queue_release(struct bbi_queue *q, struct bbi_queue_item *item);
 
 /* acked <= number <= sent: the caller looked. */
 void bbi_queue_ack(struct bbi_queue *q, uint64_t number);

@@ -46,9 +46,9 @@ struct bbi_session_out {
     unsigned char *control;
     size_t control_bytes;
     struct iovec pieces[BBI_SESSION_PIECES];
-    struct bbi_item *items[BBI_SESSION_PIECES]; /* NULL: control */
-    int count, first;                           /* of an output that is not all sent */
-    uint64_t bytes, messages;                   /* of data on this transport */
+    struct bbi_queue_item *items[BBI_SESSION_PIECES]; /* NULL: control */
+    int count, first;                                 /* of an output that is not all sent */
+    uint64_t bytes, messages;                         /* of data on this transport */
     uint64_t credit_bytes, credit_messages;
     bool has_welcomed;
     bool is_begun;  /* interests: BEGIN was sent */

@@ -301,19 +301,19 @@ try_frame(struct bbi_session *s,
     struct bbi_link_frame frame;
     size_t limit = s->state == BBI_SESSION_UP ? BBI_LINK_FRAME_MAX : BBI_LINK_HELLO_MAX;
     switch (bbi_link_frame_read(p, bytes, limit, &frame, length)) {
-    case BBI_READ_OK:
+    case BBI_LINK_READ_OK:
         take_frame(s, &frame, now);
         return *length;
-    case BBI_READ_LENGTH:
+    case BBI_LINK_READ_LENGTH:
         bbi_session_fail(s, BBI_CLOSE_LIMIT,
                          "a frame that is longer than %zu bytes, or shorter than its header",
                          limit);
         return 0;
-    case BBI_READ_CHECK:
+    case BBI_LINK_READ_CHECK:
         bbi_session_fail(s, BBI_CLOSE_CHECKSUM,
                          "a frame's checksum is wrong: bytes were changed on the way");
         return 0;
-    case BBI_READ_MORE:
+    case BBI_LINK_READ_MORE:
     default:
         return 0;
     }

@@ -167,7 +167,7 @@ add_control(struct bbi_session *s, struct bbi_link_time now)
 }
 
 static void
-add_piece(struct bbi_session *s, void *at, size_t bytes, struct bbi_item *item)
+add_piece(struct bbi_session *s, void *at, size_t bytes, struct bbi_queue_item *item)
 {
     s->out.pieces[s->out.count] = (struct iovec){at, bytes};
     s->out.items[s->out.count] = item;
@@ -180,7 +180,7 @@ add_data(struct bbi_session *s, int max)
     struct bbi_session_out *out = &s->out;
     size_t total = 0;
     while (out->count < max && total < BBI_SESSION_OUTPUT_BYTES) {
-        struct bbi_item *item;
+        struct bbi_queue_item *item;
         unsigned char *frame;
         uint32_t messages;
         bool is_blocked;

@@ -22,7 +22,7 @@ fuzz_hello(const struct bbi_link_frame *frame)
     }
     uint32_t bytes = bbi_hello_write(out, &hello);
     FUZZ_CHECK(bytes <= sizeof(out));
-    FUZZ_CHECK(bbi_link_frame_read(out, bytes, sizeof(out), &back, &length) == BBI_READ_OK);
+    FUZZ_CHECK(bbi_link_frame_read(out, bytes, sizeof(out), &back, &length) == BBI_LINK_READ_OK);
     FUZZ_CHECK(bbi_hello_read(&back, &again));
     FUZZ_CHECK(strcmp(again.name, hello.name) == 0 && again.epoch == hello.epoch
                && again.message_max == hello.message_max
@@ -72,7 +72,7 @@ fuzz_gap(const struct bbi_link_frame *frame)
     }
     uint32_t bytes = bbi_gap_write(out, &gap);
     FUZZ_CHECK(bytes == bbi_gap_bytes(&gap) && bytes <= sizeof(out));
-    FUZZ_CHECK(bbi_link_frame_read(out, bytes, sizeof(out), &back, &length) == BBI_READ_OK);
+    FUZZ_CHECK(bbi_link_frame_read(out, bytes, sizeof(out), &back, &length) == BBI_LINK_READ_OK);
     FUZZ_CHECK(bbi_gap_read(&back, &again));
     FUZZ_CHECK(again.messages == gap.messages && again.ring_count == gap.ring_count);
     again.from = gap.to + 1;
@@ -131,7 +131,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     uint32_t length;
     switch (kind) {
     case 0:
-        if (bbi_link_frame_read(exact, in.left, 1 << 16, &frame, &length) == BBI_READ_OK) {
+        if (bbi_link_frame_read(exact, in.left, 1 << 16, &frame, &length) == BBI_LINK_READ_OK) {
             fuzz_touch(frame.body, frame.body_bytes);
         }
         break;

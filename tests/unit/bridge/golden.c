@@ -56,7 +56,7 @@ frame_of(const unsigned char *bytes, uint32_t count, uint8_t type)
     struct bbi_link_frame frame;
     uint32_t length;
     cr_assert_eq(bbi_link_frame_read(bytes, count, BBI_LINK_FRAME_MAX, &frame, &length),
-                 BBI_READ_OK);
+                 BBI_LINK_READ_OK);
     cr_assert_eq(length, count);
     cr_assert_eq(frame.type, type);
     return frame;

@@ -43,7 +43,7 @@ check_refused(const void *bytes, size_t count, enum bbi_close_code code, const c
     const unsigned char *p = (const unsigned char *)out + BBI_LINK_PREFACE_BYTES;
     left -= BBI_LINK_PREFACE_BYTES;
     do {
-        cr_assert_eq(bbi_link_frame_read(p, left, 4096, &frame, &length), BBI_READ_OK);
+        cr_assert_eq(bbi_link_frame_read(p, left, 4096, &frame, &length), BBI_LINK_READ_OK);
         p += length;
         left -= length;
     } while (frame.type != BBI_LINK_CLOSE);

@@ -44,7 +44,7 @@ raw_expect(struct pair *p, uint8_t type, struct bbi_link_frame *out)
     for (size_t at = p->a.out.begin; at < p->a.out.end; at += length) {
         enum bbi_link_read read = bbi_link_frame_read(p->a.out.bytes + at, p->a.out.end - at,
                                                       BBI_LINK_FRAME_MAX, out, &length);
-        cr_assert_eq(read, BBI_READ_OK);
+        cr_assert_eq(read, BBI_LINK_READ_OK);
         if (out->type == type) {
             p->a.out.begin = at + length;
             return true;
