@@ -44,7 +44,7 @@ opts_of(uint32_t role)
                                   .role = role,
                                   .path = role == BB_STORE_CLONE || is_in_memory ? NULL : path,
                                   .quota_bytes = UINT64_C(256) << 20,
-                                  .timeout_ns = WAIT_MS * BBT_MS_NS};
+                                  .timeout_ns = 3 * WAIT_MS * BBT_MS_NS};
 }
 
 /* ---- who lasts ---- */
