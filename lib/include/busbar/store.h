@@ -16,6 +16,8 @@
  *            No thread is started: a master and a standby work inside bb_store_poll() (and inside their own
  *            calls); a clone needs no polling, except for what it sent with bb_store_send() and for watches.
  * Fork       The child's handles are refused (BB_EFORKED).
+ * Trust      Lengths are checked at each read, and the file's own at each open; what somebody overwrote within it is
+ *            found by bb_store_verify() and BB_STORE_VERIFY alone: LMDB and readers in place trust the file.
  * Keys       Any value.  Order in the store: by type, then within strings, addresses, numbers, ports, times and
  *            vectors of such as the values are ordered; a *prefix* is a string (string keys that begin with it),
  *            a subnet (address and subnet keys in it), a vector (vector keys that begin with its elements), or
