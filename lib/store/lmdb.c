@@ -48,7 +48,8 @@ struct bbi_db_env {
     uint32_t refs;      /* under list_lock */
     bbi_u32 is_mapping; /* the map is being changed */
     size_t page_bytes;
-    off_t seen_bytes; /* the file was so long once: by open, and by its writer */
+    bbi_u64
+        seen_bytes; /* the file was so long once: by each open, and by its writer; relaxed, of itself */
     MDB_dbi dbi[BBI_DB_COUNT];
     pthread_mutex_t lock; /* over txns, and over changing the map */
     struct bbi_db_txn *txns;
@@ -234,7 +235,7 @@ check_length(struct bbi_db_env *env, unsigned flags)
         is = says;
     }
     if (rc == 0) {
-        env->seen_bytes = is;
+        bbi_store_relaxed(&env->seen_bytes, (uint64_t)is);
     }
     return rc;
 }
@@ -244,8 +245,9 @@ static void
 keep_length(struct bbi_db_env *env)
 {
     off_t says, is;
-    if (lengths(env, &says, &is) == 0 && is >= env->seen_bytes) {
-        env->seen_bytes = is < says && lengthen(env, says) == 0 ? says : is;
+    if (lengths(env, &says, &is) == 0 && (uint64_t)is >= bbi_load_relaxed(&env->seen_bytes)) {
+        bool is_longer = is < says && lengthen(env, says) == 0;
+        bbi_store_relaxed(&env->seen_bytes, (uint64_t)(is_longer ? says : is));
     }
 }
 
