@@ -89,7 +89,7 @@ keep_copy(struct bbi_items *list, const struct bb_msg *msg)
 
 /*
  * Of a view that was overwritten meanwhile the copy is as void as the view: it is handed out all the same, in its
- * place, bb_msg_valid() says so, and bb_release() counts it.
+ * place, and bb_msg_valid() says so.  It counts as lost when the subscriber is polled again.
  */
 static void
 keep_in_order(struct bb_cluster *c, struct bbi_items *list, const struct bb_msg *msg)

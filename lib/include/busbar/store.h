@@ -190,7 +190,8 @@ enum {
  * Returns   0 all have code 0; else the first code that is not (with ATOMIC that of the command that failed, not
  *           BB_ECANCELED), all results are filled; or nothing ran that is
  *           known of, and results are not filled: BB_ETIMEDOUT nobody answered in time, what was sent may yet run
- *           (never twice); BB_EINVAL; BB_EMSGSIZE more than 64 MiB; BB_ENOTSUP a handle for looking.
+ *           (never twice); BB_EINVAL; BB_EMSGSIZE more than 64 MiB; BB_ENOTSUP a handle for looking.  A frame without
+ *           an answer is sent again for five minutes at most, however long the timeout.
  */
 BB_MUST_USE BB_API int bb_store_run(struct bb_store *s,
                                     const struct bb_store_cmd *cmds,
@@ -325,7 +326,9 @@ struct bb_watch;
  *
  * The master keeps a log of changes while somebody watches, of at most a million changes and an eighth of the
  * quota.  Who is slower gets BB_STORE_GAP once, and goes on with what is left.
- * Returns   0; as bb_store_run() (the master must hear of the first watch).
+ * Gap       also after a CLEAR of more than a million keys, which is not logged key by key.
+ * Returns   0; as bb_store_run() (the master must hear of the first watch); BB_ENOTSUP a handle BY_REQUEST, or for
+ *           looking.
  */
 BB_MUST_USE BB_API int bb_watch_open(struct bb_watch **out,
                                      struct bb_store *s,
@@ -377,7 +380,10 @@ BB_MUST_USE BB_API int bb_look_stores(struct bb_look *look, bb_store_info_cb cb,
 
 /* bb_store_copy - a compact copy into the new directory, while the store is in use.  BB_EEXIST. */
 BB_MUST_USE BB_API int bb_store_copy(struct bb_store *s, const char *path);
-/* bb_store_compact - by the master, in steps between commands, into its next generation; waits for it. */
+/*
+ * bb_store_compact - by the master, in steps between commands, into its next generation; waits for it.
+ * Returns   0; BB_ECANCELED the master ended meanwhile, or gave it up: the store is as it was; as bb_store_run().
+ */
 BB_MUST_USE BB_API int bb_store_compact(struct bb_store *s);
 
 struct bb_store_verdict {
