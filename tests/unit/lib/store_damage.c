@@ -10,6 +10,7 @@
 #include "shm/os.h"
 #include "tests/support/process.h"
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,35 @@ Test(store_damage, the_only_generation_is_adopted_when_nothing_names_it)
     cr_assert_eq(unlink(at("current")), 0);
     check_served(0, 1);
     check_served(0, 1);
+}
+
+/* The only record's value changes in every page that has it, those that are free too. */
+static void
+spoil_the_record(void)
+{
+    static unsigned char page[4096];
+    unsigned spoiled = 0;
+    int fd = open(at("gen-1/data.mdb"), O_RDWR | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    for (off_t off = 2 * (off_t)sizeof(page); pread(fd, page, sizeof(page), off) == sizeof(page);
+         off += (off_t)sizeof(page)) {
+        unsigned char *p = page;
+        while ((p = memmem(p, (size_t)(page + sizeof(page) - p), one.p, one.bytes)) != NULL) {
+            p[one.bytes - 1] ^= 1;
+            spoiled++;
+        }
+        cr_assert_eq(pwrite(fd, page, sizeof(page), off), (ssize_t)sizeof(page));
+    }
+    (void)close(fd);
+    cr_assert_geq(spoiled, 2, "key and value");
+}
+
+Test(store_damage, a_damaged_generation_is_not_adopted)
+{
+    spoil_the_record();
+    cr_assert_eq(unlink(at("current")), 0);
+    check_refused("gen-1");
+    cr_assert(is_there("gen-1/data.mdb") && !is_there("current"));
 }
 
 Test(store_damage, two_generations_that_nothing_names_are_kept)
