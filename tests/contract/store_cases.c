@@ -612,6 +612,32 @@ CASE(70, what_a_write_does_to_the_deadline)
     end(&r);
 }
 
+/* No case of Broker's: it has no batches. */
+CASE(67b, a_batch_all_or_none)
+{
+    struct rig r;
+    struct bb_store_result out[3];
+    start(&r, way, 1);
+    struct bb_store *s = r.clone[0];
+    struct bb_store_cmd cmds[] = {
+        {.op = BB_STORE_PUT, .key = bbt_v("a"), .value = bbt_v("1")},
+        {.op = BB_STORE_POP, .key = bbt_v("none")},
+        {.op = BB_STORE_PUT, .key = bbt_v("b"), .value = bbt_v("2")},
+    };
+    cr_assert_eq(bb_store_run(s, cmds, 3, BB_STORE_ATOMIC, out), BB_ENOENT,
+                 "why, not what it undid");
+    cr_assert_eq(out[0].code, BB_ECANCELED);
+    cr_assert_eq(out[1].code, BB_ENOENT);
+    cr_assert_eq(out[2].code, BB_ECANCELED);
+    cr_assert_str_eq(keys(s), "");
+    cr_assert_eq(bb_store_version(s), 0, "nothing changed");
+    cmds[1] = cmds[2];
+    OK(bb_store_run(s, cmds, 2, BB_STORE_ATOMIC, out));
+    cr_assert_str_eq(get(s, "a"), "1");
+    cr_assert_str_eq(get(s, "b"), "2");
+    end(&r);
+}
+
 CASE(70b, a_key_that_is_due_is_not_there)
 {
     struct rig r;
