@@ -414,6 +414,14 @@ def seeds_session():
     yield "disconnect", b"\2\0" + up[2:] + b"\3\xff\x13" * 4 + b"\6\x3f\1" + again
 
 
+def seeds_rights():
+    """The text of a rights file."""
+    yield "two", b'allow * publish ""\ndeny a publish /x'
+    yield "quoted", b'# remark\n\nallow a* publish,route "\\x00\\"\\\\ b" # x\r\n'
+    yield "reserved", b"deny a subscribe,store-read,store-write <$>/x\nallow a store-read <$>/xy\n"
+    yield "open-quote", b'allow a publish "x'
+
+
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     seeds = {name[6:]: made for name, made in globals().items() if name.startswith("seeds_")}

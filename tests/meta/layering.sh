@@ -17,6 +17,7 @@ may_include()
         ;;
     lib/store) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/store/ <busbar/' ;;
     lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
+    lib/bridge) echo '"shm/ "lib/value/ "lib/topic/ "lib/bridge/ <busbar/status.h> <busbar/topic.h> <busbar/value.h>' ;;
     lib/net) echo '"shm/ "lib/net/ <busbar/status.h>' ;;
     lib/bridge) echo '"shm/ "lib/value/ "lib/topic/ "lib/bridge/ <busbar/status.h> <busbar/topic.h> <busbar/value.h>' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
