@@ -89,5 +89,5 @@ const struct bb_error *
 bb_store_error(const struct bb_store *s)
 {
     static const struct bb_error none = {.owner_uid = -1};
-    return s->client != NULL ? &s->client->error : &none;
+    return s->ended.code != 0 ? &s->ended : s->client != NULL ? &s->client->error : &none;
 }

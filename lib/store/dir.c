@@ -24,7 +24,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GEN_NAME_BYTES = 40, MASTER_BYTE = 0, ASIDE_TRIES = 100, MASTER_TRIES = 100 };
+enum {
+    GEN_NAME_BYTES = 40,
+    MASTER_BYTE = 0,
+    ASIDE_TRIES = 100,
+    MASTER_TRIES = 100,
+    ENDING_TRIES = 25
+};
+#define BEAT_LOST_NS INT64_C(5000000000) /* no master that is polled is silent for so long */
 
 static struct bbi_store_dir *all_dirs;
 static pthread_mutex_t dirs_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -308,7 +315,7 @@ check_ours(const struct bbi_store_dir *dir, struct bbi_fault *f)
 
 /* ---- ctl ----------------------------------------------------------------------------------------- */
 
-/* 0; BB_ENOENT it is not there, damaged, or of another boot; BB_EVERSION; -errno. */
+/* 0; BB_ENOENT it is not there or of another boot; BB_ECORRUPT; BB_EVERSION; -errno. */
 static int
 map_ctl(struct bbi_store_dir *dir, bool writable)
 {
@@ -316,17 +323,21 @@ map_ctl(struct bbi_store_dir *dir, bool writable)
     struct bbi_segment seg;
     int rc = bbi_segment_open(dir->fd, "ctl", BBI_FILE_STORE, writable, &seg);
     if (rc < 0) {
-        return rc == BB_ECORRUPT ? BB_ENOENT : rc;
+        return rc;
     }
     struct bbi_store_ctl *ctl = seg.base;
     bbi_os_boot_id(boot_id);
-    if (seg.bytes < sizeof(*ctl) || ctl->magic != BBI_STORE_MAGIC
-        || memcmp(ctl->ident.boot_id, boot_id, sizeof(boot_id)) != 0) {
+    if (seg.bytes < sizeof(*ctl) || ctl->magic != BBI_STORE_MAGIC) {
+        bbi_segment_close(&seg);
+        return BB_ECORRUPT;
+    }
+    if (memcmp(ctl->ident.boot_id, boot_id, sizeof(boot_id)) != 0) {
         bbi_segment_close(&seg);
         return BB_ENOENT;
     }
     dir->seg = seg;
     dir->ctl = ctl;
+    dir->ident = ctl->ident;
     return 0;
 }
 
@@ -358,6 +369,7 @@ make_ctl(struct bbi_store_dir *dir)
     }
     dir->seg = seg;
     dir->ctl = ctl;
+    dir->ident = ctl->ident;
     return 0;
 }
 
@@ -369,6 +381,11 @@ say_ctl(const struct bbi_store_dir *dir, int rc, struct bbi_fault *f)
                                "the store in '%s' is used by programs with another layout: end "
                                "them, then remove '%s/ctl'",
                                dir->path, dir->path)
+           : rc == BB_ECORRUPT
+               ? bbi_fault_set(f, rc, dir->path,
+                               "the control file '%s/ctl' is damaged: its master mends "
+                               "it within a second, or makes it anew when it starts",
+                               dir->path)
            : rc == BB_ENOENT ? bbi_fault_set(f, rc, dir->path,
                                              "the store in '%s' had no master since this box was "
                                              "started: start its master",
@@ -381,7 +398,7 @@ static int
 have_ctl(struct bbi_store_dir *dir, struct bbi_fault *f)
 {
     int rc = map_ctl(dir, true);
-    if (rc == BB_ENOENT) {
+    if (rc == BB_ENOENT || rc == BB_ECORRUPT) {
         if (dir->is_memory) {
             (void)unlinkat(dir->fd, "current", 0); /* never synced: of another boot it is void */
             bbi_store_dir_tidy(dir, 0);
@@ -420,6 +437,8 @@ bbi_store_dir_set_master(struct bbi_store_dir *dir, uint64_t id, const char *nod
     BBI_HOOK("store:master_words");
     bbi_store_relaxed(&ctl->master_pid, (uint64_t)getpid());
     bbi_store_relaxed(&ctl->master_pidns, bbi_os_pidns());
+    bbi_store_relaxed(&ctl->master_start, bbi_os_start_ticks(getpid()));
+    bbi_store_relaxed(&ctl->beat_ns, (uint64_t)bbi_os_mono_ns());
     bbi_store_relaxed(&ctl->master_id, id);
     bbi_fill_racy(ctl->master_node, m.node, sizeof(m.node));
     bbi_fill_racy(ctl->bus, m.bus, sizeof(m.bus));
@@ -459,6 +478,63 @@ say_held(const struct bbi_store_dir *dir, struct bbi_fault *f)
     return rc;
 }
 
+static bool
+is_lock_named(const struct bbi_store_dir *dir)
+{
+    struct stat held, named;
+    return fstat(dir->lock_fd, &held) == 0
+           && fstatat(dir->fd, "lock", &named, AT_SYMLINK_NOFOLLOW) == 0
+           && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
+}
+
+static bool
+is_running(uint64_t pid, uint64_t start)
+{
+    char state = pid != 0 && pid <= INT32_MAX ? bbi_os_process_state((pid_t)pid) : 0;
+    return state != 0 && state != 'Z' && state != 'X' && bbi_os_start_ticks((pid_t)pid) == start;
+}
+
+/*
+ * The lock is ours, and so the last master is dead: unless the file that it holds was removed.  One that is just
+ * ending has let go of its files already, and is waited for.
+ */
+static bool
+another_lives(const struct bbi_store_dir *dir)
+{
+    const struct bbi_store_ctl *ctl = dir->ctl;
+    for (int tries = 0; tries < ENDING_TRIES; tries++) {
+        if (ctl == NULL || bbi_load_acquire(&ctl->is_served) == 0
+            || bbi_load_relaxed(&ctl->master_pidns) != bbi_os_pidns()
+            || bbi_os_mono_ns() - (int64_t)bbi_load_relaxed(&ctl->beat_ns) > BEAT_LOST_NS
+            || !is_running(bbi_load_relaxed(&ctl->master_pid),
+                           bbi_load_relaxed(&ctl->master_start))) {
+            return false;
+        }
+        (void)bbi_os_sleep_ns(INT64_C(200000));
+    }
+    return true;
+}
+
+bool
+bbi_store_dir_keeps_lock(struct bbi_store_dir *dir)
+{
+    bbi_store_relaxed(&dir->ctl->beat_ns, (uint64_t)bbi_os_mono_ns());
+    return is_lock_named(dir);
+}
+
+bool
+bbi_store_dir_mend_ctl(struct bbi_store_dir *dir)
+{
+    struct bbi_store_ctl *ctl = dir->ctl;
+    if (ctl->magic == BBI_STORE_MAGIC
+        && memcmp(&ctl->ident, &dir->ident, sizeof(dir->ident)) == 0) {
+        return false;
+    }
+    memcpy(&ctl->ident, &dir->ident, sizeof(dir->ident));
+    ctl->magic = BBI_STORE_MAGIC;
+    return true;
+}
+
 int
 bbi_store_dir_make(
     struct bbi_store_dir *out, const char *path, bool is_memory, bool may_wait, struct bbi_fault *f)
@@ -483,6 +559,13 @@ bbi_store_dir_make(
         }
     }
     rc = rc < 0 ? rc : have_ctl(out, f);
+    if (rc == 0 && another_lives(out)) {
+        bbi_store_dir_unlock(out);
+        rc = say_held(out, f);
+        if (may_wait) {
+            return rc;
+        }
+    }
     if (rc < 0) {
         bbi_store_dir_close(out);
     }
@@ -518,7 +601,7 @@ bbi_store_dir_open(struct bbi_store_dir *out, const char *path, bool read_only, 
     int rc = open_directory(out, path, false, f);
     if (rc == 0) {
         rc = map_ctl(out, !read_only);
-        if (rc == BB_ENOENT && read_only) {
+        if ((rc == BB_ENOENT || rc == BB_ECORRUPT) && read_only) {
             rc = make_private(out);
         }
         rc = rc < 0 ? say_ctl(out, rc, f) : 0;
@@ -553,6 +636,15 @@ bbi_store_dir_lock(struct bbi_store_dir *dir)
     }
     int rc = dir->lock_fd >= 0 ? bbi_os_lock_try(dir->lock_fd, MASTER_BYTE, true) : BB_EAGAIN;
     dir->is_held = rc == 0;
+    if (rc == 0 && !is_lock_named(dir)) {
+        bbi_store_dir_resign(dir); /* a file that nobody else will look at */
+        rc = open_lock(dir, NULL);
+        return rc < 0 ? rc : BB_EAGAIN;
+    }
+    if (rc == 0 && another_lives(dir)) {
+        bbi_store_dir_unlock(dir);
+        return BB_EAGAIN;
+    }
     if (rc == 0) {
         BBI_HOOK("store:locked");
     }

@@ -58,7 +58,9 @@ struct bbi_store_ctl {
     bbi_u64 compaction_status; /* of the last, as int64_t; BB_EAGAIN: one is under way, */
     bbi_u64 compaction_bytes;  /* and so much of it is done */
     bbi_u64 retired_bytes;     /* of generations that were replaced and that a view still holds */
-    bbi_u64 reserved[29];
+    bbi_u64 master_start;      /* its process, in ticks: a number may be given again */
+    bbi_u64 beat_ns;           /* monotonic: its last look at the lock, each second */
+    bbi_u64 reserved[27];
 };
 
 struct bbi_store_dir {
@@ -71,6 +73,7 @@ struct bbi_store_dir {
     char path[256];
     struct bbi_segment seg;
     struct bbi_store_ctl *ctl;
+    struct bbi_ident ident;     /* as ctl had it when it was opened */
     struct bbi_store_dir *next; /* all of this process, for fork: it stays where it was opened */
 };
 
@@ -114,8 +117,17 @@ struct bbi_store_master {
 void
 bbi_store_dir_set_master(struct bbi_store_dir *dir, uint64_t id, const char *node, const char *bus);
 void bbi_store_dir_master(const struct bbi_store_dir *dir, struct bbi_store_master *out);
-/* bbi_store_dir_lock - a standby's try: 0 it is ours now; BB_EAGAIN. */
+/*
+ * bbi_store_dir_lock - a standby's try: 0 it is ours now; BB_EAGAIN.
+ *
+ * Also when the lock is free, but the name leads to another file by now, or a master whose lock file was removed
+ * still runs: that one sees it within a second and ends.
+ */
 BB_MUST_USE int bbi_store_dir_lock(struct bbi_store_dir *dir);
+/* bbi_store_dir_keeps_lock - for a master, each second: false when the name `lock` is not the file it holds. */
+bool bbi_store_dir_keeps_lock(struct bbi_store_dir *dir);
+/* bbi_store_dir_mend_ctl - for a master: true when its identity was overwritten; that is back, its words are not. */
+bool bbi_store_dir_mend_ctl(struct bbi_store_dir *dir);
 /* bbi_store_dir_resign - never master again: lets go of the lock and its file. */
 void bbi_store_dir_resign(struct bbi_store_dir *dir);
 /* bbi_store_dir_unlock - others may try; for a master that gives up.  Closing does it too. */

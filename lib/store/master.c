@@ -119,6 +119,18 @@ fill_ctl(struct bb_store *s)
     bbi_store_dir_set_master(&s->dir, m->apply.master_id, m->apply.master, bb_endpoint_path(s->ep));
 }
 
+void
+bbi_master_mend_ctl(struct bb_store *s)
+{
+    const struct bbi_master *m = s->master;
+    struct bbi_store_ctl *ctl = s->dir.ctl;
+    fill_ctl(s);
+    bbi_store_release(&ctl->base_ns, (uint64_t)m->state.base_ns);
+    bbi_store_release(&ctl->version, m->state.version);
+    bbi_store_release(&ctl->is_served, 1);
+    bbi_master_tell(s);
+}
+
 /* ---- the bus ---- */
 
 static int
@@ -287,6 +299,7 @@ free_master(struct bb_store *s)
 int
 bbi_master_start(struct bb_store *s, struct bbi_fault *f)
 {
+    bbi_store_release(&s->dir.ctl->is_served, 0); /* of one that died */
     s->master = calloc(1, sizeof(*s->master));
     if (s->master == NULL) {
         return bbi_fault_set(f, BB_ENOMEM, s->name, "store '%s': out of memory", s->name);
@@ -484,7 +497,9 @@ bbi_master_stop(struct bb_store *s, bool is_clean)
             (void)!bbi_db_sync(m->house.env);
         }
     }
-    bbi_store_release(&s->dir.ctl->is_served, 0);
+    if (m->fault == 0) { /* else it was said, and another may be the master by now */
+        bbi_store_release(&s->dir.ctl->is_served, 0);
+    }
     BBI_HOOK("store:closing");
     free_master(s);
 }

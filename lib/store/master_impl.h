@@ -128,6 +128,9 @@ bool bbi_master_syncs(const struct bb_store *s);
 /* A transaction's status ends the mastership: nobody knows what is on the disk. */
 bool bbi_is_fatal(int rc);
 
+/* master.c: what others read in ctl, after somebody wrote over it. */
+void bbi_master_mend_ctl(struct bb_store *s);
+
 /* master_answer.c */
 BB_MUST_USE unsigned char *bbi_out_room(struct bbi_out_bytes *o, size_t bytes);
 BB_MUST_USE int bbi_out_result(struct bbi_out_bytes *o, const struct bb_store_result *r);

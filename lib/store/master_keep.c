@@ -352,10 +352,26 @@ bbi_master_tell(struct bb_store *s)
     bbi_store_relaxed(&ctl->last_error, (uint64_t)(int64_t)m->house.status);
 }
 
+static int
+say_end(struct bb_store *s, int rc, const char *why)
+{
+    struct bbi_fault f;
+    (void)bbi_fault_set(&f, rc, s->dir.path, "store '%s' in %s: %s", s->name, s->dir.path, why);
+    return bbi_error_fill(&s->ended, &f);
+}
+
 int
 bbi_master_keep(struct bb_store *s, int64_t now_ns)
 {
     s->master->house_ns = now_ns + BBI_HOUSE_EVERY_NS;
+    if (!bbi_store_dir_keeps_lock(&s->dir)) {
+        return say_end(s, BB_EIO,
+                       "its lock was removed or replaced while it ran: it ends before "
+                       "another master begins; start it again");
+    }
+    if (bbi_store_dir_mend_ctl(&s->dir)) {
+        bbi_master_mend_ctl(s);
+    }
     bbi_parts_sweep(s, now_ns);
     int rc = forget_gone(s, now_ns);
     if (rc == 0) {

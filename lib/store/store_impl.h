@@ -30,7 +30,8 @@ struct bb_store {
     char name[BB_NAME_MAX + 1];
     struct bb_endpoint *ep; /* NULL: for looking, or closed before its store */
     struct bbi_closer closer;
-    bool is_orphan; /* its endpoint was closed */
+    struct bb_error ended; /* why its mastership did, when there is a sentence for it */
+    bool is_orphan;        /* its endpoint was closed */
     unsigned fork_gen;
     uint32_t role, flags;
     int64_t timeout_ns;

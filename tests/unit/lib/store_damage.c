@@ -298,6 +298,72 @@ Test(store_damage, a_commit_leaves_the_file_as_long_as_it_says)
     cr_assert_geq((uint64_t)length_of("gen-1/data.mdb"), says);
 }
 
+/* ---- the lock and ctl ----------------------------------------------------------------------------- */
+
+/* Polls until it is a fault; 0: it was none in time. */
+static int
+poll_to_its_end(struct bb_store *s)
+{
+    int64_t until = bbi_os_mono_ns() + INT64_C(20000000000);
+    int rc = 0;
+    while (rc >= 0 && bbi_os_mono_ns() < until) {
+        rc = bb_store_poll(s, INT64_C(10000000));
+    }
+    return rc;
+}
+
+Test(store_damage, two_masters_are_none_when_the_lock_was_removed)
+{
+    struct bb_store *s = NULL, *standby = NULL, *second = NULL;
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    cr_assert_eq(open_as(&standby, path, BB_STORE_STANDBY, 0), 0, "%s", err.sentence);
+    cr_assert_eq(unlink(at("lock")), 0);
+    cr_assert_eq(master(&second, 0), BB_EEXIST, "it lives, whatever the lock says");
+    cr_assert_not_null(strstr(err.sentence, "has a master"), "%s", err.sentence);
+    cr_assert_eq(poll_to_its_end(s), BB_EIO);
+    cr_assert_not_null(strstr(bb_store_error(s)->sentence, "lock was removed"), "%s",
+                       bb_store_error(s)->sentence);
+    int64_t until = bbi_os_mono_ns() + INT64_C(20000000000);
+    bb_store_close(s);
+    while (bb_store_is_master(standby) == 0 && bbi_os_mono_ns() < until) {
+        cr_assert_geq(bb_store_poll(standby, INT64_C(10000000)), 0);
+    }
+    cr_assert_eq(bb_store_is_master(standby), 1);
+    cr_assert_eq(master(&second, 0), BB_EEXIST, "it holds the file that the name leads to");
+    cr_assert_eq(bb_store_put(standby, &one, &one, 0, NULL), 0);
+    bb_store_close(standby);
+}
+
+Test(store_damage, a_control_file_that_was_overwritten_is_mended_by_its_master)
+{
+    struct bb_store *s = NULL, *clone = NULL;
+    struct bb_value v;
+    static const char zeros[8192];
+    cr_assert_eq(master(&s, 0), 0, "%s", err.sentence);
+    FILE *file = fopen(at("ctl"), "r+");
+    cr_assert_not_null(file);
+    cr_assert_eq(fwrite(zeros, sizeof(struct bbi_store_ctl), 1, file), 1u);
+    (void)fclose(file);
+    cr_assert_eq(open_as(&clone, path, BB_STORE_CLONE, 0), BB_ECORRUPT);
+    cr_assert_not_null(strstr(err.sentence, "is damaged"), "%s", err.sentence);
+    int64_t until = bbi_os_mono_ns() + INT64_C(20000000000);
+    int rc = BB_ECORRUPT;
+    while (rc < 0 && bbi_os_mono_ns() < until) {
+        cr_assert_geq(bb_store_poll(s, INT64_C(10000000)), 0);
+        rc = open_as(&clone, path, BB_STORE_CLONE, 0);
+    }
+    cr_assert_eq(rc, 0, "%s", err.sentence);
+    cr_assert_eq(bb_store_get(clone, &one, &v), 0);
+    cr_assert_eq(bb_store_version(clone), bb_store_version(s));
+    cr_assert_gt(bb_store_version(s), 0u);
+    struct bb_store_info info = {.size = sizeof(info)};
+    cr_assert_eq(bb_store_info(clone, &info), 0);
+    cr_assert_eq(info.has_master, 1u);
+    cr_assert_eq(info.master_pid, getpid());
+    bb_store_close(clone);
+    bb_store_close(s);
+}
+
 /* ---- handles -------------------------------------------------------------------------------------- */
 
 static struct bb_endpoint *
