@@ -19,7 +19,6 @@ may_include()
     lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
     lib/bridge) echo '"shm/ "lib/value/ "lib/topic/ "lib/bridge/ <busbar/status.h> <busbar/topic.h> <busbar/value.h>' ;;
     lib/net) echo '"shm/ "lib/net/ <busbar/status.h>' ;;
-    lib/bridge) echo '"shm/ "lib/value/ "lib/topic/ "lib/bridge/ <busbar/status.h> <busbar/topic.h> <busbar/value.h>' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
