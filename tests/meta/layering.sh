@@ -19,6 +19,11 @@ may_include()
     lib/cluster) echo '"shm/ "lib/value/ "lib/endpoint/ "lib/cluster/ <busbar/' ;;
     lib/bridge) echo '"shm/ "lib/value/ "lib/topic/ "lib/bridge/ <busbar/status.h> <busbar/topic.h> <busbar/value.h>' ;;
     lib/net) echo '"shm/ "lib/net/ <busbar/status.h>' ;;
+    lib/link)
+        echo '"shm/ "lib/value/ "lib/topic/ "lib/endpoint/ "lib/net/ "lib/bridge/ "lib/link/ <busbar/'
+        ;;
+    # busbard is no user of the API but a part of the product that is a process: one header for it.
+    tools/daemon) echo '<busbar/ "tools/daemon/ "lib/link/daemon.h' ;;
     tools/*) echo "<busbar/ \"$1/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
@@ -107,7 +112,7 @@ check()
 
 clean_tree()
 {
-    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster lib/net lib/bridge tools/cli tests/unit/shm tests/stress examples
+    mkdir -p shm lib/include/busbar lib/topic lib/value lib/endpoint lib/store lib/cluster lib/net lib/bridge lib/link tools/cli tools/daemon tests/unit/shm tests/stress examples
     echo '#include <stdatomic.h>' >shm/atomic.h
     printf '#include "shm/atomic.h"\n#include <xxhash.h>\n' >shm/ring.c
     echo '#include <busbar/status.h>' >lib/include/busbar/topic.h
@@ -135,6 +140,9 @@ seed_net_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/net
 seed_net_includes_public() { echo '#include <busbar/endpoint.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
 seed_endpoint_includes_net() { echo '#include "lib/net/net.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_second_uring_door() { echo '#include <liburing.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
+seed_endpoint_includes_link() { echo '#include "lib/link/hub.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
+seed_cli_includes_link() { echo '#include "lib/link/daemon.h"' >>tools/cli/main.c; echo tools/cli/main.c:3; }
+seed_daemon_includes_hub() { printf '#include "lib/link/daemon.h"\n#include "lib/link/hub.h"\n' >tools/daemon/main.c; echo tools/daemon/main.c:2; }
 seed_bridge_includes_endpoint() { printf '#include "shm/ring.h"\n#include "lib/endpoint/attach.h"\n' >lib/bridge/session.c; echo lib/bridge/session.c:2; }
 seed_endpoint_includes_bridge() { echo '#include "lib/bridge/session.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_public_includes_internal() { echo '#include "shm/ring.h"' >>lib/include/busbar/topic.h; echo topic.h:2; }

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lib/endpoint/for_bridge.h - what links need of endpoints, and the public headers do not have.
+ *
+ * A message that came over a link is published again here, by the bridge, in a ring of the bridge's; it keeps what it
+ * was at its origin.  In the ring its payload begins with an origin header, and its attributes have BB_BRIDGED; readers
+ * take the header off.  No publisher of an application can say so: bb_publish() and its kin refuse BB_BRIDGED.
+ *
+ * What happens to a link is a message too, of the bridge's, on the reserved topic `<$>link/`, in the ring of that link:
+ * so it comes in order with the link's messages.  Subscribers with BB_SUBSCRIBER_STATUS hear it as a status.
+ */
+#ifndef BUSBAR_LIB_ENDPOINT_FOR_BRIDGE_H
+#define BUSBAR_LIB_ENDPOINT_FOR_BRIDGE_H
+
+#include "busbar/endpoint.h"
+
+enum {
+    BBI_ORIGIN_NAME_MAX = 63, /* bytes of the names of a node and of a box */
+    BBI_ORIGIN_BYTES_MAX =
+        224, /* a message from elsewhere takes at most so much more of its ring */
+    BBI_LINK_TEXT_MAX = 400,
+};
+
+struct bbi_origin {
+    uint8_t box[16];
+    uint64_t epoch;   /* of that box's life */
+    uint64_t node_id; /* bb_endpoint_id() there */
+    uint32_t ring;
+    uint8_t scope, ttl;
+    uint64_t seq;
+    int64_t wall_ns;
+    const char *name; /* of the node */
+    size_t name_bytes;
+    const char *box_name;
+    size_t box_name_bytes;
+};
+
+/*
+ * bbi_publish_bridged - as bb_publish(), for a message from elsewhere; attr without BB_BRIDGED, BB_MORE as usual.
+ *
+ * Returns   as bb_publish(); BB_EINVAL a name that is too long.
+ */
+BB_MUST_USE int bbi_publish_bridged(struct bb_topic *topic,
+                                    const struct bbi_origin *origin,
+                                    const void *data,
+                                    size_t bytes,
+                                    uint32_t attr);
+
+struct bbi_link_event {
+    struct bb_status status; /* kind BB_STATUS_PEER_... or BB_STATUS_GAP */
+    const char *
+        box_name; /* the other side: it is the `node` of the status; an address if no name is known */
+    size_t box_name_bytes;
+    const char *text;  /* a sentence: the `data` of the status */
+    size_t text_bytes; /* at most BBI_LINK_TEXT_MAX */
+};
+/* bbi_publish_link_event - in pub's ring, behind what was published there; flushes.  As bb_publish(). */
+BB_MUST_USE int bbi_publish_link_event(struct bb_publisher *pub,
+                                       const struct bbi_link_event *event);
+
+/* bbi_audience_epoch - another number whenever a subscriber came, went or changed its prefixes.  A load. */
+uint64_t bbi_audience_epoch(const struct bb_endpoint *ep);
+
+#endif
