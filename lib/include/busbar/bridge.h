@@ -103,7 +103,7 @@ struct bb_bridge_info {
         local_lost; /* messages of this bus that were overwritten before the bridge read them */
 };
 BB_MUST_USE BB_API int
-bb_bridge_info(struct bb_endpoint *ep, struct bb_bridge_info *out, struct bb_error *error);
+bb_bridge_look(struct bb_endpoint *ep, struct bb_bridge_info *out, struct bb_error *error);
 
 struct bb_link_info {
     char address[128]; /* that was dialed or listened on; of who dialed us: where it came from */
