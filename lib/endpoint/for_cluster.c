@@ -7,6 +7,7 @@
  * that has a new owner already is no obstacle: rows name their member with its generation.
  */
 #include "lib/endpoint/for_cluster.h"
+#include "lib/endpoint/bridged_impl.h"
 #include "lib/endpoint/look_impl.h"
 #include "lib/endpoint/request_impl.h"
 #include <stdlib.h>
@@ -165,12 +166,16 @@ void *
 bbi_msg_copy(const struct bb_msg *msg, struct bb_msg *out)
 {
     if (msg->status != NULL) {
-        return copy_status(msg, out);
+        return bbi_is_link_status(msg->status->kind) ? bbi_link_status_copy(msg, out)
+                                                     : copy_status(msg, out);
     }
     size_t front = (msg->attr & BBI_MSG_ADDRESSED) != 0 ? sizeof(struct bbi_letter) : 0;
     size_t topic = bbi_align_up(msg->topic_bytes, 16);
     size_t data = bbi_align_up(msg->bytes, 16);
-    size_t node = strlen(msg->node) + 1;
+    /* What is copied with the name: of a message from elsewhere its whole origin, which ends with it. */
+    bool is_bridged = (msg->attr & BBI_MSG_ORIGIN) != 0;
+    size_t before = is_bridged ? offsetof(struct bbi_origin_copy, names) : 0;
+    size_t node = is_bridged ? bbi_origin_copy_bytes(bbi_origin_of(msg)) : strlen(msg->node) + 1;
     unsigned char *copy = malloc(bbi_align_up(front, 16) + topic + data + node);
     if (copy == NULL) {
         return NULL;
@@ -180,12 +185,12 @@ bbi_msg_copy(const struct bb_msg *msg, struct bb_msg *out)
     if (msg->bytes > 0) {
         memcpy(text + topic, msg->data, msg->bytes);
     }
-    memcpy(text + topic + data, msg->node, node);
+    memcpy(text + topic + data, msg->node - before, node);
     *out = *msg;
     out->attr |= BBI_MSG_COPIED;
     out->topic = (const char *)text;
     out->data = text + topic;
-    out->node = (const char *)text + topic + data;
+    out->node = (const char *)text + topic + data + before;
     return copy;
 }
 

@@ -97,6 +97,7 @@ bbi_given_settle(struct bb_subscriber *sub)
         overwritten += settle_run(sub, &sub->runs[i]);
     }
     sub->arena_used = 0;
+    sub->origin_end = 0;
     sub->run_count = 0;
     sub->given_count = 0;
     sub->given_bytes = 0;
@@ -140,6 +141,14 @@ find_given(const struct bb_subscriber *sub,
     return best <= m->max_msg;
 }
 
+/* Of a message from elsewhere, ring is a number over there: so its bytes say whose it is. */
+static bool
+is_in_ring_of(const struct bbi_source *src, const struct bb_msg *msg)
+{
+    const struct bbi_ring_map *m = &src->reader.map;
+    return (uintptr_t)msg->data - (uintptr_t)m->pay <= m->pay_bytes; /* behind an empty one, too */
+}
+
 /* Where the position of this message of the last poll is kept; NULL: it is none, or was copied. */
 static uint64_t *
 given_of(const struct bb_subscriber *sub, const struct bb_msg *msg, struct bbi_source **source)
@@ -147,7 +156,7 @@ given_of(const struct bb_subscriber *sub, const struct bb_msg *msg, struct bbi_s
     uint64_t *pos = NULL;
     for (uint32_t i = 0; i < sub->run_count; i++) {
         const struct bbi_run *run = &sub->runs[i];
-        if (run->source->index == msg->ring && find_given(sub, run, msg->data, &pos)) {
+        if (is_in_ring_of(run->source, msg) && find_given(sub, run, msg->data, &pos)) {
             *source = run->source;
             return pos;
         }

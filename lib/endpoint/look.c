@@ -2,6 +2,7 @@
 /*
  * lib/endpoint/look.c - open a bus for looking; nodes, rings, subscribers.
  */
+#include "lib/endpoint/bridged_impl.h"
 #include "lib/endpoint/endpoint_impl.h"
 #include "lib/endpoint/for_store.h"
 #include "lib/endpoint/look_impl.h"
@@ -312,7 +313,13 @@ static uint32_t
 count_prefixes(const struct bbi_sub *sub)
 {
     struct bbi_filter_table *table = malloc(sizeof(*table));
-    uint32_t n = table != NULL && bbi_filter_read(sub, table) == 0 ? table->count : 0;
+    struct bbi_filter_item item;
+    uint32_t n = 0, off = 0;
+    if (table != NULL && bbi_filter_read(sub, table) == 0) {
+        while (bbi_filter_next(table, &off, &item)) {
+            n += !bbi_is_link_topic(item.bytes, item.len);
+        }
+    }
     free(table);
     return n;
 }
@@ -377,7 +384,8 @@ bb_look_prefixes(struct bb_look *look, uint32_t subscriber, bb_prefix_cb cb, voi
     struct bbi_filter_table *table = malloc(sizeof(*table));
     int rc = table != NULL ? bbi_filter_read(seg.base, table) : BB_ENOMEM;
     while (rc == 0 && bbi_filter_next(table, &off, &item)) {
-        rc = cb((const char *)item.bytes, item.len, item.flags, user);
+        bool is_ours = bbi_is_link_topic(item.bytes, item.len); /* not asked for by name */
+        rc = is_ours ? 0 : cb((const char *)item.bytes, item.len, item.flags, user);
     }
     free(table);
     bbi_segment_close(&seg);

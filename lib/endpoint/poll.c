@@ -5,6 +5,7 @@
  * A sweep visits the rings round robin, each with a budget, beginning where the last one ended.  What a busy
  * poll does besides is kept to a few loads; everything that needs a clock comes when nothing was there.
  */
+#include "lib/endpoint/bridged_impl.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/os.h"
 #include "shm/steward.h"
@@ -34,6 +35,9 @@ give_status(struct bb_msg *msg, const struct bbi_event *ev)
                            .node_id = ev->node_id,
                            .wall_ns = bbi_os_wall_ns(),
                            .status = &ev->status};
+    if (bbi_is_link_status(ev->status.kind)) {
+        bbi_link_status_give(ev, msg);
+    }
 }
 
 static size_t

@@ -352,6 +352,9 @@ int
 bb_publish(struct bb_topic *topic, const void *data, size_t bytes, uint32_t attr)
 {
     void *p = NULL;
+    if (BBI_UNLIKELY((attr & BB_BRIDGED) != 0)) {
+        return BB_EINVAL;
+    }
     int rc = claim(topic, bytes, &p);
     if (BBI_UNLIKELY(rc < 0)) {
         return rc;
@@ -435,11 +438,11 @@ refuse_commit(const struct bb_publisher *pub)
     return bbi_is_forked(pub->fork_gen) ? BB_EFORKED : BB_EINVAL;
 }
 
-int
-bb_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr)
+static inline int
+commit_loan(struct bb_topic *topic, size_t used_bytes, uint32_t attr, uint32_t forbidden)
 {
     struct bb_publisher *pub = topic->pub;
-    if (BBI_UNLIKELY(!is_loan_of(pub, topic, used_bytes))) {
+    if (BBI_UNLIKELY((attr & forbidden) != 0 || !is_loan_of(pub, topic, used_bytes))) {
         return refuse_commit(pub);
     }
     pub->loan = NULL;
@@ -447,10 +450,23 @@ bb_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr)
 }
 
 int
+bb_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr)
+{
+    return commit_loan(topic, used_bytes, attr, BB_BRIDGED);
+}
+
+int
+bbi_loan_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr)
+{
+    return commit_loan(topic, used_bytes, attr, 0);
+}
+
+int
 bb_commit_at(struct bb_topic *topic, size_t used_bytes, uint32_t attr, int64_t mono_ns)
 {
     struct bb_publisher *pub = topic->pub;
-    if (BBI_UNLIKELY(mono_ns < 0 || !is_loan_of(pub, topic, used_bytes))) {
+    if (BBI_UNLIKELY(mono_ns < 0 || (attr & BB_BRIDGED) != 0
+                     || !is_loan_of(pub, topic, used_bytes))) {
         return refuse_commit(pub);
     }
     if (mono_ns != 0) {
@@ -495,7 +511,7 @@ int
 bb_commit_batch(struct bb_topic *topic, const size_t *used_bytes, size_t count, uint32_t attr)
 {
     struct bb_publisher *pub = topic->pub;
-    if (BBI_UNLIKELY(!fits_loan(topic, used_bytes, count))) {
+    if (BBI_UNLIKELY((attr & BB_BRIDGED) != 0 || !fits_loan(topic, used_bytes, count))) {
         return refuse_commit(pub);
     }
     if (topic->spill_bytes != 0) { /* one message, and its topic before it */

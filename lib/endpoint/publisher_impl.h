@@ -53,6 +53,7 @@ struct bb_publisher {
     uint32_t topic_slots, topic_count;
     uint64_t spill_heads;         /* bytes of topics in front of payloads, of all messages */
     struct bb_topic *to_somebody; /* of messages with an address; NULL until there was one */
+    struct bb_topic *of_links;    /* of what happened to a link; the same */
     struct bb_subscriber *caller; /* hears the replies to bb_call(); NULL until there was one */
     uint64_t unheard;             /* replies to who is gone, or waits no more */
     struct bbi_audience audience;
@@ -71,6 +72,9 @@ void bbi_topics_free(struct bb_publisher *pub);
 
 /* bbi_topic_reserved - a topic of our own that no dictionary holds; to be freed with free(). */
 struct bb_topic *bbi_topic_reserved(struct bb_publisher *pub, const char *text, size_t bytes);
+
+/* bbi_loan_commit - bb_commit(), also with what no publisher of an application may say. */
+BB_MUST_USE int bbi_loan_commit(struct bb_topic *topic, size_t used_bytes, uint32_t attr);
 
 /* bbi_topic_refresh - who wants it, as of the audience's last look. */
 void bbi_topic_refresh(struct bb_topic *topic);

@@ -74,6 +74,9 @@ bbi_address_write(struct bb_publisher *pub, const struct bbi_addressed *msg)
     size_t head = sizeof(struct bbi_address) + bbi_align_up(topic_bytes, 8);
     size_t whole;
     void *p;
+    if ((msg->attr & BB_BRIDGED) != 0) {
+        return BB_EINVAL;
+    }
     if (pub->to_somebody == NULL) {
         pub->to_somebody = bbi_topic_reserved(pub, BBI_TO_TOPIC, BBI_TO_TOPIC_BYTES);
     }

@@ -2,6 +2,7 @@
 /*
  * lib/endpoint/subscriber.c - open and close, prefixes, statistics.
  */
+#include "lib/endpoint/bridged_impl.h"
 #include "lib/endpoint/request_impl.h"
 #include "shm/filter.h"
 #include "shm/os.h"
@@ -15,9 +16,18 @@ enum {
             | BB_SUBSCRIBER_LOOPBACK | BB_SUBSCRIBER_STATUS,
 };
 
-enum { FILTER_BUF_BYTES = BBI_FILTER_BYTES - 8, PERIOD_NS = 1000000 };
+enum {
+    FILTER_BUF_BYTES = BBI_FILTER_BYTES - 8 - BBI_FILTER_HEAD_BYTES - BBI_LINK_TOPIC_BYTES,
+    PERIOD_NS = 1000000,
+};
 
 /* ---- prefixes ---- */
+
+/* What who hears statuses wants besides: to be woken when something happens to a link. */
+static const struct bbi_filter_item LINKS = {
+    .bytes = (const unsigned char *)BBI_LINK_TOPIC,
+    .len = BBI_LINK_TOPIC_BYTES,
+};
 
 /* The minimal set into the file, for publishers; then the epoch, so that they look. */
 static int
@@ -26,7 +36,7 @@ write_filters(struct bb_subscriber *sub)
     struct bbi_filter filter;
     uint32_t n = 0;
     size_t pos = 0;
-    struct bbi_filter_item *items = calloc(sub->filters.shown + 1, sizeof(*items));
+    struct bbi_filter_item *items = calloc(sub->filters.shown + 2, sizeof(*items));
     if (items == NULL) {
         return BB_ENOMEM;
     }
@@ -34,6 +44,9 @@ write_filters(struct bb_subscriber *sub)
         items[n++] = (struct bbi_filter_item){.bytes = (const unsigned char *)filter.prefix,
                                               .len = (uint16_t)filter.prefix_bytes,
                                               .flags = (uint16_t)filter.flags};
+    }
+    if ((sub->flags & BB_SUBSCRIBER_STATUS) != 0) {
+        items[n++] = LINKS;
     }
     int rc = bbi_filter_write(sub->file.seg.base, items, n);
     free(items);

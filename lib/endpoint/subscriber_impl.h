@@ -139,6 +139,8 @@ struct bb_subscriber {
     uint32_t held_at, held_count;
     unsigned char *arena; /* copies of the last poll */
     size_t arena_used, arena_capacity;
+    size_t origin_at,
+        origin_end; /* in it, where the last message from elsewhere is from; 0: none */
 
     uint64_t delivered, filtered, lost, messages, evicted; /* of rings that went */
     uint64_t unreadable, wakes, rings, missed;

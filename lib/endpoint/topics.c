@@ -133,8 +133,10 @@ bbi_topics_free(struct bb_publisher *pub)
     }
     free(pub->topics);
     free(pub->to_somebody);
+    free(pub->of_links);
     pub->topics = NULL;
     pub->to_somebody = NULL;
+    pub->of_links = NULL;
 }
 
 void

@@ -6,6 +6,7 @@
  * at release.  What a view needs is all in the descriptor and in what we keep of its topic, so a message
  * costs no look at another line of the publisher's.
  */
+#include "lib/endpoint/bridged_impl.h"
 #include "lib/endpoint/request_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,13 @@ arena_take(struct bb_subscriber *sub, size_t bytes)
     sub->arena_used += bbi_align_up(bytes, ALIGN);
     BBI_ASSERT(sub->arena_used <= sub->arena_capacity);
     return p;
+}
+
+/* Also as a view: its topic or its origin travels with it. */
+static inline bool
+needs_arena(const struct bbi_item *item)
+{
+    return item->tag == BBI_TAG_SPILL || (item->attr & BB_BRIDGED) != 0;
 }
 
 /* ---- one message ---- */
@@ -138,7 +146,13 @@ take_spilled_topic(struct bb_subscriber *sub,
     }
     item->data += skip;
     item->bytes -= (uint32_t)skip;
+    if ((sub->flags & BB_SUBSCRIBER_STATUS) != 0 && bbi_is_link_topic(copy, head[0])) {
+        return bbi_link_status_take(sub, src, item) == BB_EOVERRUN ? TAKEN_LOST : TAKEN_SKIPPED;
+    }
     if (bbi_is_addressed(copy, head[0])) {
+        if ((item->attr & BB_BRIDGED) != 0) {
+            return TAKEN_SKIPPED; /* nobody writes these */
+        }
         int rc = bbi_address_take(sub, src, item, msg);
         return rc == BB_EOVERRUN ? TAKEN_LOST : rc != 0 ? TAKEN_GIVEN : TAKEN_SKIPPED;
     }
@@ -163,6 +177,46 @@ take_copy(struct bb_subscriber *sub, struct bbi_source *src, struct bbi_item *it
     return TAKEN_GIVEN;
 }
 
+/* What follows the topic: of a message from elsewhere where it is from, and the payload. */
+static enum taken
+take_rest(struct bb_subscriber *sub,
+          struct bbi_source *src,
+          struct bbi_item *item,
+          struct bb_msg *msg)
+{
+    struct bbi_bridged bridged = {.copy = NULL};
+    enum taken t = TAKEN_GIVEN;
+    if ((item->attr & BB_BRIDGED) != 0) {
+        int rc = bbi_bridged_take(sub, src, item, &bridged);
+        t = rc == BB_EOVERRUN ? TAKEN_LOST : rc != 0 ? TAKEN_GIVEN : TAKEN_SKIPPED;
+    }
+    if (t == TAKEN_GIVEN && sub->is_copying) {
+        t = take_copy(sub, src, item);
+    }
+    if (t == TAKEN_GIVEN) {
+        fill_message(src, item, msg);
+        if (bridged.copy != NULL) {
+            bbi_bridged_given(&bridged, msg);
+        }
+    }
+    return t;
+}
+
+/* A message from elsewhere whose topic the dictionary holds. */
+static BBI_NOINLINE enum taken
+take_bridged(struct bb_subscriber *sub,
+             struct bbi_source *src,
+             struct bbi_item *item,
+             struct bb_msg *msg)
+{
+    enum taken t = arena_reserve(sub, sub->is_copying ? item->bytes : BBI_ORIGIN_BYTES_MAX);
+    if (t == TAKEN_GIVEN) {
+        fill_topic(src, item, msg);
+        t = take_rest(sub, src, item, msg);
+    }
+    return t;
+}
+
 /* A message whose topic travels with it.  A reply gets the topic of its request, which may be longer than it. */
 static BBI_NOINLINE enum taken
 take_spilled(struct bb_subscriber *sub,
@@ -174,19 +228,16 @@ take_spilled(struct bb_subscriber *sub,
     if (t == TAKEN_GIVEN) {
         t = take_spilled_topic(sub, src, item, msg);
     }
-    if (t == TAKEN_GIVEN && sub->is_copying) {
-        t = take_copy(sub, src, item);
-    }
     if (t == TAKEN_GIVEN) {
-        fill_message(src, item, msg);
-        if ((item->attr & BBI_MSG_ADDRESSED) != 0) {
-            bbi_address_given(sub, msg);
-        }
+        t = take_rest(sub, src, item, msg);
+    }
+    if (t == TAKEN_GIVEN && (item->attr & BBI_MSG_ADDRESSED) != 0) {
+        bbi_address_given(sub, msg);
     }
     return t;
 }
 
-/* A message that needs the arena: a copy, or one whose topic travels with it. */
+/* A message that needs the arena: a copy, or one whose topic or origin travels with it. */
 static enum taken
 take_into_arena(struct bb_subscriber *sub,
                 struct bbi_source *src,
@@ -195,10 +246,11 @@ take_into_arena(struct bb_subscriber *sub,
 {
     size_t arena_used = sub->arena_used;
     enum taken t;
-    if (BBI_UNLIKELY(item->tag == BBI_TAG_SPILL)) {
-        struct bbi_item spilled = *item; /* whoever knows the item's address keeps it in memory */
-        t = take_spilled(sub, src, &spilled, msg);
-        item->bytes = spilled.bytes;
+    if (BBI_UNLIKELY(needs_arena(item))) {
+        struct bbi_item taken = *item; /* whoever knows the item's address keeps it in memory */
+        t = item->tag == BBI_TAG_SPILL ? take_spilled(sub, src, &taken, msg)
+                                       : take_bridged(sub, src, &taken, msg);
+        item->bytes = taken.bytes;
     } else {
         t = arena_reserve(sub, item->bytes);
         if (t == TAKEN_GIVEN) {
@@ -211,6 +263,7 @@ take_into_arena(struct bb_subscriber *sub,
     }
     if (t != TAKEN_GIVEN) {
         sub->arena_used = arena_used;
+        sub->origin_end = sub->origin_end > arena_used ? 0 : sub->origin_end;
     }
     return t;
 }
@@ -313,12 +366,13 @@ after_next(struct visit *v,
 
 /* The message at the cursor could not be taken, or is not wanted after all; true when the visit goes on. */
 static bool
-after_take(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, enum taken t)
+after_take(
+    struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, uint32_t tag, enum taken t)
 {
     if (t == TAKEN_SKIPPED) {
         src->reader.filtered++;
-        bbi_reader_pass(&src->reader, BBI_TAG_SPILL);
-        return true;
+        bbi_reader_pass(&src->reader, tag);
+        return sub->events == NULL; /* what happened to a link is told before what comes after */
     }
     if (t == TAKEN_LOST) {
         note_loss(sub, src, bbi_reader_overrun(&src->reader));
@@ -437,7 +491,7 @@ take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, boo
         struct bbi_tag *t = &r->tags[tag];
         uint64_t off = item.pos & m->pay_mask;
         const unsigned char *data = m->pay + off;
-        if (BBI_UNLIKELY(!t->is_wanted || item.bytes > m->max_msg
+        if (BBI_UNLIKELY(!t->is_wanted || (item.attr & BB_BRIDGED) != 0 || item.bytes > m->max_msg
                          || off + item.bytes > m->pay_bytes)) {
             break;
         }
@@ -495,10 +549,10 @@ take_one(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
     if (rc != BBI_READ_ITEM) {
         return after_next(v, sub, src, rc, &item);
     }
-    if (sub->is_copying || item.tag == BBI_TAG_SPILL) {
+    if (sub->is_copying || needs_arena(&item)) {
         enum taken t = take_into_arena(sub, src, &item, v->msg);
         if (t != TAKEN_GIVEN) {
-            return after_take(v, sub, src, t);
+            return after_take(v, sub, src, item.tag, t);
         }
     } else {
         fill_topic(src, &item, v->msg);

@@ -120,6 +120,8 @@ enum {
     BB_OPAQUE = 3 << 3,
     BB_FORMAT_MASK = 15 << 3,
 
+    /* Came over a link from another box: bb_msg_origin().  Not for publishers: BB_EINVAL. */
+    BB_BRIDGED = 1 << 7,
     BB_REPLY = 1 << 8,
     BB_PRIORITY = 1 << 9,
 
@@ -336,13 +338,37 @@ enum bb_status_kind {
     BB_STATUS_EVICTED = 5, /* a publisher gave us up; we go on at what is left */
     BB_STATUS_CORRUPT = 6, /* a ring is not well formed or of another layout; it is put aside */
     BB_STATUS_REPLIES = 7, /* no more replies to request `count`: bb_msg_reply() says why */
+
+    /* Of links to other boxes: `node` is the other box's name, node_id 0, and `data` a sentence that says more.  In
+     * order with what came over that link. */
+    BB_STATUS_PEER_ADDED = 8,        /* a link is up */
+    BB_STATUS_PEER_REMOVED = 9,      /* it was taken down, on this side */
+    BB_STATUS_PEER_LOST = 10,        /* it was cut, or ended by the other side */
+    BB_STATUS_PEER_UNAVAILABLE = 11, /* not reached, or it refused us; `node` is its address */
+    BB_STATUS_GAP =
+        12, /* `count` messages of that box are missing here; of these `uncertain` may have come before */
 };
 
+/* Why messages are missing behind a link: bits. */
+enum {
+    BB_GAP_OVERRUN = 1 << 0, /* overwritten over there before its bridge read them */
+    BB_GAP_OLDEST = 1 << 1,  /* the queue was full: the oldest were dropped */
+    BB_GAP_NEWEST = 1 << 2,  /* the queue was full: the newest were dropped */
+    BB_GAP_SLOW = 1 << 3,    /* the link was given up as too slow, with what was queued */
+    BB_GAP_RESTART = 1 << 4, /* a bridge began anew: what it held is gone */
+    BB_GAP_SIZE = 1 << 5,    /* a message larger than the other side takes */
+};
+
+/* Only ever handed out, and grows at its end. */
 struct bb_status {
-    uint32_t kind;  /* enum bb_status_kind */
-    uint32_t role;  /* of the member */
-    uint64_t count; /* OVERRUN: messages lost; EVICTED: times so far */
-    int64_t pid;    /* of the member, as it saw itself */
+    uint32_t kind;      /* enum bb_status_kind */
+    uint32_t role;      /* of the member */
+    uint64_t count;     /* OVERRUN, GAP: messages lost; EVICTED: times so far */
+    int64_t pid;        /* of the member, as it saw itself */
+    uint64_t uncertain; /* GAP: of count, may have been delivered before */
+    uint64_t bytes;     /* GAP: payload bytes lost; UINT64_MAX: not known */
+    uint32_t reasons;   /* GAP: BB_GAP_... */
+    uint32_t reserved;  /* 0 */
 };
 
 struct bb_msg {
@@ -350,15 +376,17 @@ struct bb_msg {
     size_t topic_bytes;
     const void *data;
     size_t bytes;
+    /* With BB_BRIDGED, node, seq, wall_ns and ring are as at its origin; node_id is one that no member here has, the
+     * same for all messages of that node in one life of its box: the exact one is in bb_msg_origin(). */
     const char *node; /* publisher's name, NUL-terminated */
     uint64_t node_id; /* bb_endpoint_id() of the publisher */
     uint64_t seq;     /* number in its ring, from 1 */
     int64_t wall_ns;  /* when its batch was published, Unix time */
-    uint64_t lost;    /* messages of this ring that we lost just before it */
+    uint64_t lost;    /* messages of the ring that we read, here, that we lost just before it */
     uint32_t attr;    /* kind, format, flags */
     uint32_t ring;    /* number of the ring on the bus: a node may have several */
-    const struct bb_status
-        *status; /* not NULL: no message but a status; topic and data are empty */
+    const struct bb_status *
+        status; /* not NULL: no message but a status; the topic is empty, and the data unless said above */
 };
 
 /*
@@ -386,6 +414,29 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
 BB_API int bb_release(struct bb_subscriber *sub);
 /* bb_msg_valid - 1 while this view of the last poll is whole; always 1 for copies. */
 BB_API int bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg);
+
+/* Where a message with BB_BRIDGED was published first. */
+struct bb_origin {
+    size_t size;     /* sizeof(struct bb_origin); becomes the bytes that are valid */
+    uint8_t box[16]; /* id of the box, for ever */
+    uint64_t epoch;  /* of that box's life */
+    const char *box_name;
+    const char *node;
+    uint64_t node_id; /* bb_endpoint_id() there */
+    uint32_t ring;
+    uint32_t scope; /* BB_SCOPE_... of busbar/bridge.h */
+    uint32_t ttl;   /* links that it might still cross */
+    uint32_t reserved;
+    uint64_t seq;
+};
+/*
+ * bb_msg_origin - from which box, node and ring?  Of a message from bb_poll(), while it is valid, or a copy of the
+ * struct meanwhile; never reads the view itself.
+ *
+ * Owner     the names are valid as long as msg->node.
+ * Returns   0; BB_ENOENT the message was published on this bus, or is a status; BB_EINVAL the size was forgotten.
+ */
+BB_MUST_USE BB_API int bb_msg_origin(const struct bb_msg *msg, struct bb_origin *out);
 
 typedef int (*bb_msg_cb)(const struct bb_msg *msg, void *user);
 /*
