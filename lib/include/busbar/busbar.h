@@ -9,6 +9,7 @@
  * codec.h     values from text and JSON, and Broker's own forms
  * topic.h     how prefixes match topics
  * inspect.h   look at a bus without attaching
+ * bridge.h    links to other boxes
  * request.h   requests and replies, messages to one node
  * cluster.h   nodes with roles, pools, events that find their way, variables
  * log.h       records from many writers to loggers and their files
@@ -20,6 +21,7 @@
 #ifndef BUSBAR_BUSBAR_H
 #define BUSBAR_BUSBAR_H
 
+#include <busbar/bridge.h>
 #include <busbar/cluster.h>
 #include <busbar/codec.h>
 #include <busbar/counters.h>
