@@ -70,6 +70,20 @@ BB_MUST_USE int bbi_daemon_reload(struct bbi_daemon *daemon, const struct bbi_da
 void bbi_daemon_wake(struct bbi_daemon *daemon);
 void bbi_daemon_set_wake(struct bbi_daemon *daemon, void (*wake)(void *user), void *user);
 
+/* What a start with these options would find. */
+struct bbi_daemon_plan {
+    const char *security; /* "certificates", "key", "user key", "none" */
+    uint32_t rules;       /* in the rights file */
+    bool is_key_to_make;  /* the user's key is not there yet */
+    char key_path[512];   /* of the user's key; "" with another kind */
+};
+/*
+ * bbi_daemon_check - reads keys, certificates and rights; attaches to nothing, listens nowhere, makes nothing.
+ *
+ * Returns   0; why bbi_daemon_open() would refuse these files: opts->error says it.
+ */
+BB_MUST_USE int bbi_daemon_check(struct bbi_daemon_plan *out, const struct bbi_daemon_opts *opts);
+
 /* bbi_daemon_probe - the engine that auto takes here: 1 io_uring, 2 epoll; why not io_uring in why. */
 uint32_t bbi_daemon_probe(char *why, size_t cap);
 
