@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void
+struct bbi_event *
 bbi_event_add(struct bb_subscriber *sub,
               uint32_t kind,
               const char *name,
@@ -21,16 +21,17 @@ bbi_event_add(struct bb_subscriber *sub,
               uint64_t count)
 {
     if ((sub->flags & BB_SUBSCRIBER_STATUS) == 0) {
-        return;
+        return NULL;
     }
     struct bbi_event *ev = calloc(1, sizeof(*ev));
     if (ev == NULL) {
-        return; /* the counters still say it */
+        return NULL; /* the counters still say it */
     }
     ev->status = (struct bb_status){.kind = kind, .role = role, .count = count, .pid = pid};
     ev->node_id = id;
     (void)snprintf(ev->name, sizeof(ev->name), "%s", name);
     bbi_event_queue(sub, ev);
+    return ev;
 }
 
 void
@@ -44,7 +45,7 @@ bbi_event_queue(struct bb_subscriber *sub, struct bbi_event *ev)
 static void
 tell(struct bb_subscriber *sub, const struct bbi_known *k, uint32_t kind)
 {
-    bbi_event_add(sub, kind, k->name, bbi_node_id(k->slot, k->gen), k->role, k->pid, 0);
+    (void)bbi_event_add(sub, kind, k->name, bbi_node_id(k->slot, k->gen), k->role, k->pid, 0);
 }
 
 static struct bbi_known *

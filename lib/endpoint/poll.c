@@ -33,7 +33,9 @@ give_status(struct bb_msg *msg, const struct bbi_event *ev)
                            .data = "",
                            .node = ev->name,
                            .node_id = ev->node_id,
+                           .seq = ev->seq,
                            .wall_ns = bbi_os_wall_ns(),
+                           .ring = ev->ring,
                            .status = &ev->status};
     if (bbi_is_link_status(ev->status.kind)) {
         bbi_link_status_give(ev, msg);

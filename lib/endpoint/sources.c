@@ -247,9 +247,9 @@ put_aside(struct bb_subscriber *sub, uint32_t index, const struct bbi_row *row)
         bbi_store_release(&line->mode, BBI_JOIN_LOSSY);             /* R4 */
         (void)bbi_fetch_add_seq_cst(&sub->at->bus->sub_epoch.v, 1); /* R5 */
     }
-    bbi_event_add(sub, BB_STATUS_CORRUPT, known ? v.name : "?",
-                  bbi_node_id(row->member, row->member_gen), known ? v.role : 0, known ? v.pid : 0,
-                  0);
+    (void)bbi_event_add(sub, BB_STATUS_CORRUPT, known ? v.name : "?",
+                        bbi_node_id(row->member, row->member_gen), known ? v.role : 0,
+                        known ? v.pid : 0, 0);
 }
 
 /* We never read this ring: the steward need not keep it for us. */
@@ -343,7 +343,7 @@ bbi_sources_discover(struct bb_subscriber *sub)
     if (sub->is_registered) { /* rings that went before we could look */
         uint64_t missed = bbi_load_relaxed(&sub->at->bus->subs[sub->file.index].missed);
         if (missed != sub->missed) {
-            bbi_event_add(sub, BB_STATUS_OVERRUN, "?", 0, 0, 0, missed - sub->missed);
+            (void)bbi_event_add(sub, BB_STATUS_OVERRUN, "?", 0, 0, 0, missed - sub->missed);
             sub->messages += missed - sub->missed;
             sub->lost += missed - sub->missed;
             sub->missed = missed;

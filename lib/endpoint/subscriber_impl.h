@@ -74,6 +74,8 @@ struct bbi_event {
     struct bbi_event *next;
     struct bb_status status;
     uint64_t node_id;
+    uint64_t seq; /* OVERRUN: the last number of `ring` that was lost */
+    uint32_t ring;
     char name[BBI_NAME_BYTES];
 };
 
@@ -197,13 +199,14 @@ bool bbi_members_finish(
 void bbi_members_look_for_dead(struct bb_subscriber *sub); /* without a steward's help */
 void bbi_members_look_again(struct bb_subscriber *sub);    /* who was killed before it announced */
 void bbi_members_free(struct bb_subscriber *sub);
-void bbi_event_add(struct bb_subscriber *sub,
-                   uint32_t kind,
-                   const char *name,
-                   uint64_t id,
-                   uint32_t role,
-                   int64_t pid,
-                   uint64_t count);
+/* The event, for what else it is to say; NULL: it is not wanted, or there is no memory. */
+struct bbi_event *bbi_event_add(struct bb_subscriber *sub,
+                                uint32_t kind,
+                                const char *name,
+                                uint64_t id,
+                                uint32_t role,
+                                int64_t pid,
+                                uint64_t count);
 
 /* Delivered whatever the caller asked for. */
 void bbi_event_queue(struct bb_subscriber *sub, struct bbi_event *ev);

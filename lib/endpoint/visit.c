@@ -79,7 +79,12 @@ static void
 note_loss(struct bb_subscriber *sub, struct bbi_source *src, uint64_t lost)
 {
     src->lost_before += lost;
-    bbi_event_add(sub, BB_STATUS_OVERRUN, src->node, src->from.node_id, 0, 0, lost);
+    struct bbi_event *ev =
+        bbi_event_add(sub, BB_STATUS_OVERRUN, src->node, src->from.node_id, 0, 0, lost);
+    if (ev != NULL) {
+        ev->ring = src->index;
+        ev->seq = src->reader.cursor - src->reader.map.depth; /* the one before the cursor */
+    }
 }
 
 /* The time of messages with another stamp than the one before. */
@@ -279,7 +284,7 @@ look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
     }
     src->evictions++;
     sub->evicted++;
-    bbi_event_add(sub, BB_STATUS_EVICTED, src->node, src->from.node_id, 0, 0, src->evictions);
+    (void)bbi_event_add(sub, BB_STATUS_EVICTED, src->node, src->from.node_id, 0, 0, src->evictions);
     if (why == BBI_EVICT_UNMAPPED) {
         src->join.is_reliable =
             false; /* that publisher cannot look at our cursor: asking again is no use */
@@ -291,7 +296,7 @@ look_for_eviction(struct bb_subscriber *sub, struct bbi_source *src)
 static void
 corrupt(struct bb_subscriber *sub, struct bbi_source *src)
 {
-    bbi_event_add(sub, BB_STATUS_CORRUPT, src->node, src->from.node_id, 0, 0, 0);
+    (void)bbi_event_add(sub, BB_STATUS_CORRUPT, src->node, src->from.node_id, 0, 0, 0);
     if (src->index < BBI_RINGS) {
         sub->past_keys[src->index] = src->key;
     }

@@ -334,7 +334,8 @@ enum bb_status_kind {
     BB_STATUS_JOINED = 1,  /* a member attached; comes before its messages */
     BB_STATUS_LEFT = 2,    /* it closed; comes after its last message */
     BB_STATUS_DIED = 3,    /* it was killed or crashed; comes after its last message */
-    BB_STATUS_OVERRUN = 4, /* `count` messages of this ring were overwritten before we read them */
+    /* `count` messages of this ring were overwritten before we read them; the last of these was number `seq` of `ring` */
+    BB_STATUS_OVERRUN = 4,
     BB_STATUS_EVICTED = 5, /* a publisher gave us up; we go on at what is left */
     BB_STATUS_CORRUPT = 6, /* a ring is not well formed or of another layout; it is put aside */
     BB_STATUS_REPLIES = 7, /* no more replies to request `count`: bb_msg_reply() says why */
