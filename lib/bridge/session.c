@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define SECOND_NS INT64_C(1000000000)
+enum { QUEUE_BYTES_DEFAULT = 8 << 20 };
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
@@ -61,7 +62,7 @@ fill_in(struct bbi_session_opts *o)
     o->self.frame_max = BBI_LINK_FRAME_MAX;
     o->self.features = o->codec != NULL ? BBI_FEATURE_LZ4 : 0;
     o->self.message_max = o->self.message_max != 0 ? o->self.message_max : 1 << 20;
-    o->queue_bytes = o->queue_bytes != 0 ? o->queue_bytes : 8 << 20;
+    o->queue_bytes = o->queue_bytes != 0 ? o->queue_bytes : QUEUE_BYTES_DEFAULT;
     o->batch_bytes = o->batch_bytes != 0 ? o->batch_bytes : 32 << 10;
     o->credit_bytes = o->credit_bytes != 0 ? o->credit_bytes : 4 << 20;
     o->credit_messages = o->credit_messages != 0 ? o->credit_messages : 8192;
@@ -373,6 +374,20 @@ bbi_session_hold(struct bbi_session *s, bool is_held)
     s->in.is_held = is_held;
 }
 
+int
+bbi_session_tune(struct bbi_session *s, enum bbi_slow_policy policy, size_t queue_bytes)
+{
+    size_t bytes = queue_bytes != 0 ? queue_bytes : QUEUE_BYTES_DEFAULT;
+    if (bytes < BBI_QUEUE_BYTES_MIN || bytes > SIZE_MAX / 2) {
+        return BB_EINVAL;
+    }
+    s->opts.policy = policy;
+    s->opts.queue_bytes = bytes;
+    s->queue.slow = slow_of(policy);
+    s->queue.limit_bytes = bytes;
+    return 0;
+}
+
 /* ---- what goes to the other side -------------------------------------------------------------------------------- */
 
 int
@@ -452,6 +467,10 @@ bbi_session_stats(const struct bbi_session *s, struct bbi_session_stats *out)
     out->uncertain = s->queue.uncertain;
     out->received_number = s->in.number;
     out->queue_bytes = s->queue.bytes;
+    if (s->state == BBI_SESSION_UP) {
+        out->credit_bytes = s->out.credit_bytes - s->out.bytes;
+        out->credit_messages = s->out.credit_messages - s->out.messages;
+    }
     out->interests = s->interests.count;
     out->peer_interests = s->peer_interests.count;
 }

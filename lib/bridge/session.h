@@ -151,6 +151,10 @@ void bbi_session_close(struct bbi_session *s, enum bbi_close_code code, const ch
 /* bbi_session_hold - no more credit is granted while it holds: at most a window still comes. */
 void bbi_session_hold(struct bbi_session *s, bool is_held);
 
+/* bbi_session_tune - policy and queue from now on; what waits stays.  0 bytes: 8 MiB.  BB_EINVAL below the minimum. */
+BB_MUST_USE int
+bbi_session_tune(struct bbi_session *s, enum bbi_slow_policy policy, size_t queue_bytes);
+
 /* ---- what goes to the other side ---------------------------------------------------------------------- */
 
 /*
@@ -207,7 +211,8 @@ struct bbi_session_stats {
     uint64_t received_number; /* of the other side's stream */
     uint64_t queue_bytes;     /* held now */
     uint64_t in_bytes, out_bytes, in_frames, out_frames;
-    uint64_t blocked; /* times output had data and no credit */
+    uint64_t blocked;                       /* times output had data and no credit */
+    uint64_t credit_bytes, credit_messages; /* that the other side takes now; 0: not up */
     uint64_t ups, cuts;
     uint64_t interests, peer_interests;
     uint64_t memory_bytes; /* taken now */

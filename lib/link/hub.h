@@ -68,7 +68,12 @@ struct bbi_hub_opts {
     struct bbi_session_opts session; /* defaults of all peers: self and peer are not looked at */
     uint32_t box_max;                /* 0: 256 */
     uint32_t stranger_max;           /* 0: 64 */
-    int64_t retry_min_ns, retry_max_ns, stable_ns;      /* 0: 100 ms, 30 s, 60 s */
+    int64_t retry_min_ns, retry_max_ns, stable_ns; /* 0: 100 ms, 30 s, 60 s */
+    /*
+     * As in struct bbi_net_opts, but 0: the kernel's own patience.  A peer that is silent is noticed by its session; one
+     * that lives and does not read keeps its link.
+     */
+    int64_t user_timeout_ns;
     void (*now)(void *user, struct bbi_link_time *out); /* NULL: the clocks; for tests */
 };
 

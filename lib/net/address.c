@@ -76,6 +76,36 @@ bbi_net_resolve(const char *host,
     return 0;
 }
 
+static bool
+is_loopback(const struct sockaddr_storage *addr)
+{
+    struct sockaddr_in6 six;
+    struct sockaddr_in four;
+    memcpy(&six, addr, sizeof(six));
+    memcpy(&four, addr, sizeof(four));
+    if (addr->ss_family != AF_INET6) {
+        return addr->ss_family == AF_INET && ntohl(four.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    }
+    return IN6_IS_ADDR_LOOPBACK(&six.sin6_addr)
+           || (IN6_IS_ADDR_V4MAPPED(&six.sin6_addr) && six.sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+}
+
+int
+bbi_net_is_loopback(const char *host, struct bbi_fault *f)
+{
+    struct bbi_net_addresses found = {0};
+    int rc = bbi_net_resolve(host, 0, true, &found, f);
+    if (rc != 0) {
+        return rc;
+    }
+    for (int i = 0; i < found.count; i++) {
+        if (!is_loopback(&found.at[i])) {
+            return 0;
+        }
+    }
+    return found.count > 0;
+}
+
 void
 bbi_net_address_text(const struct sockaddr *addr, socklen_t bytes, char out[BBI_NET_ADDRESS_BYTES])
 {

@@ -113,6 +113,8 @@ BB_MUST_USE int bbi_net_listen(struct bbi_net *net,
                                struct bbi_net_id *out,
                                uint16_t *port_out,
                                struct bbi_fault *f);
+/* bbi_net_is_loopback - 1: all addresses of host are this box's own loopback; 0: not; BB_ENOENT, BB_EINVAL (f says it). */
+BB_MUST_USE int bbi_net_is_loopback(const char *host, struct bbi_fault *f);
 /*
  * bbi_net_connect - tells connected() later; resolving a name blocks, addresses do not.  A name's addresses are tried
  * in turn, each for its share of the time; timeout_ns 0: 10 s.
