@@ -39,7 +39,7 @@ configure_file(cmake/busbar.pc.in "${PROJECT_BINARY_DIR}/cmake/busbar.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/cmake/busbar.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT dev)
 
 # ---- programs --------------------------------------------------------------------------------------
-foreach(program busbar_cli busbar_daemon busbar_sensor)
+foreach(program busbar_cli busbard busbar_sensor)
     if(TARGET ${program})
         install(TARGETS ${program} RUNTIME COMPONENT programs)
     endif()

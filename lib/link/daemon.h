@@ -42,6 +42,7 @@ struct bbi_daemon_opts {
     const char *rights; /* path; NULL: topics alone decide */
     uint64_t queue_bytes, ring_bytes;
     int64_t user_timeout_ns;
+    int64_t retry_max_ns; /* the longest pause between two attempts; 0: 30 s */
     struct bb_error *error;
     /* For people and service managers; NULL: not told. */
     void (*log)(void *user, const char *level, const char *line);
