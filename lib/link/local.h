@@ -34,6 +34,8 @@ struct bbi_local_opts {
         *rights;         /* NULL: topics alone decide; else both must allow, deny by default */
     uint64_t ring_bytes; /* of the rings in; 0: 8 MiB */
     struct bbi_hub *hub;
+    void (*log)(void *user, const char *level, const char *line); /* as the hub's; may be NULL */
+    void *user;
 };
 
 BB_MUST_USE int
