@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Goal: two bridges, each a process on its own bus, carry what the other bus wants, as it was, once and in order; what is
+ * missing is told.  Method: the test attaches to both buses, publishes on one and looks on the other; bridges are stopped,
+ * killed and started again.
+ */
+#include "tests/unit/link/daemons.h"
+
+TestSuite(daemons, .init = bbt_bus_new, .fini = bbt_bus_end, .timeout = 100);
+
+static void
+two(struct box *a, struct box *b)
+{
+    box_new(a, "near", 0);
+    box_new(b, "far", a->port);
+    BBT_UNTIL(box_links(a, NULL) == 1 && box_links(b, NULL) == 1, WAIT_MS, "no link came up");
+}
+
+Test(daemons, both_ways_as_it_was)
+{
+    struct box a;
+    struct box b;
+    struct bb_topic *ta;
+    struct bb_topic *tb;
+    two(&a, &b);
+    struct bb_subscriber *at_a = box_sub(&a, "/b/", 0);
+    struct bb_subscriber *at_b = box_sub(&b, "/a/", 0);
+    struct bb_subscriber *own = box_sub(&a, "/a/", 0); /* on the bus where it is published */
+    box_known(&a, 1);
+    box_known(&b, 1);
+    struct bb_publisher *pa = box_pub(&a, 0, 0, &ta, "/a/x");
+    struct bb_publisher *pb = box_pub(&b, 0, 0, &tb, "/b/x");
+    struct seen sa = {0};
+    struct seen sb = {0};
+    struct seen so = {0};
+    for (uint64_t i = 0; i < 5; i++) {
+        send_some(ta, i * 1000 + 1, i * 1000 + 1000, 64);
+        send_some(tb, i * 1000 + 1, i * 1000 + 1000, 300);
+        SEE_UNTIL(at_b, &sb, sb.messages == (i + 1) * 1000, "b has %" PRIu64, sb.messages);
+        SEE_UNTIL(at_a, &sa, sa.messages == (i + 1) * 1000, "a has %" PRIu64, sa.messages);
+        SEE_UNTIL(own, &so, so.messages == (i + 1) * 1000, "own has %" PRIu64, so.messages);
+    }
+    cr_assert_eq(sa.skipped + sb.skipped + sa.gap + sb.gap, 0);
+    cr_assert_eq(sa.first_seq, 1);
+    cr_assert_eq(sb.first_seq, 1);
+    cr_assert_str_eq(sa.node, "far");
+    cr_assert_str_eq(sb.node, "near");
+    /* Each message's time is that of its own bus: the sum over all is the same on both. */
+    cr_assert_eq(sb.wall_sum, so.wall_sum);
+    /* Nothing comes back: the next message on each bus is the next one of its own. */
+    send_some(ta, 5001, 5001, 64);
+    SEE_UNTIL(at_b, &sb, sb.messages == 5001, "b has %" PRIu64, sb.messages);
+    SEE_UNTIL(own, &so, so.messages == 5001, "own has %" PRIu64, so.messages);
+    cr_assert_eq(so.last_seq, 5001);
+    bb_publisher_close(pa);
+    bb_publisher_close(pb);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, origin_of_a_message)
+{
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    struct bb_msg msgs[16];
+    two(&a, &b);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/a/x");
+    uint64_t id = bb_endpoint_id(a.ep);
+    send_some(topic, 1, 1, 8);
+    int64_t end = bbt_now_ms() + bbt_ms(WAIT_MS);
+    bool came = false;
+    while (!came && bbt_now_ms() < end) {
+        int n = bb_poll(sub, msgs, 16, SECOND_NS / 10);
+        for (int i = 0; i < n; i++) {
+            struct bb_origin origin = {.size = sizeof(origin)};
+            if (msgs[i].status != NULL) {
+                continue;
+            }
+            came = true;
+            cr_assert_neq(msgs[i].attr & BB_BRIDGED, 0);
+            cr_assert_eq(bb_msg_origin(&msgs[i], &origin), 0);
+            cr_assert_str_eq(origin.box_name, "near");
+            cr_assert_str_eq(origin.node, "near");
+            cr_assert_eq(origin.node_id, id);
+            cr_assert_eq(origin.seq, 1);
+            cr_assert_eq(origin.scope, 0);
+        }
+    }
+    cr_assert(came);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, interest_shrinks)
+{
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    struct bb_link_info before = {.sent = 0};
+    struct bb_link_info after = {.sent = 0};
+    two(&a, &b);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/a/x");
+    cr_assert_eq(bb_topic_wanted(topic), 0);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    cr_assert_eq(bb_topic_wanted(topic), 1); /* known there means subscribed there */
+    struct seen s = {0};
+    send_some(topic, 1, 100, 64);
+    SEE_UNTIL(sub, &s, s.messages == 100, "%" PRIu64 " came", s.messages);
+    cr_assert_eq(bb_unsubscribe(sub, "/a/", 3, 0), 0);
+    BBT_UNTIL(bb_topic_wanted(topic) == 0, WAIT_MS, "it is wanted still");
+    BBT_UNTIL(box_links(&a, &before) == 1 && before.queued == 0, WAIT_MS, "not acknowledged");
+    cr_assert_eq(before.sent, 100);
+    cr_assert_eq(before.peer_interests, 0);
+    send_some(topic, 101, 200, 64);
+    /* Another topic goes the same way behind them. */
+    struct bb_topic *marked;
+    cr_assert_eq(bb_subscribe(sub, "/mark", 5, 0), 0);
+    box_known(&b, 1);
+    cr_assert_eq(bb_topic_open(&marked, pub, "/mark", 5), 0);
+    send_some(marked, 201, 201, 64);
+    SEE_UNTIL(sub, &s, s.messages == 101, "the mark did not come");
+    cr_assert_eq(s.last_seq, 201);
+    BBT_UNTIL(box_links(&a, &after) == 1 && after.queued == 0, WAIT_MS, "not acknowledged");
+    cr_assert_eq(after.sent, 101);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, one_link_far)
+{
+    struct box a;
+    struct box b;
+    struct box c;
+    struct bb_topic *ta;
+    struct bb_topic *tb;
+    two(&a, &b);
+    box_new(&c, "third", b.port);
+    BBT_UNTIL(box_links(&c, NULL) == 1 && box_links(&b, NULL) == 2, WAIT_MS, "no link came up");
+    struct bb_subscriber *at_b = box_sub(&b, "/x", 0);
+    struct bb_subscriber *at_c = box_sub(&c, "/x", 0);
+    box_known(&b, 2);
+    box_known(&c, 1);
+    struct bb_publisher *pa = box_pub(&a, 0, 0, &ta, "/x");
+    struct bb_publisher *pb = box_pub(&b, 0, 0, &tb, "/x");
+    struct seen sb = {0};
+    struct seen sc = {0};
+    send_some(ta, 1, 100, 64);
+    SEE_UNTIL(at_b, &sb, sb.messages == 100, "b has %" PRIu64, sb.messages);
+    sb = (struct seen){0};
+    send_some(tb, 1, 10, 64);
+    SEE_UNTIL(at_c, &sc, sc.messages == 10, "c has %" PRIu64, sc.messages);
+    cr_assert_str_eq(sc.node, "far"); /* all of them: another node's would have failed */
+    cr_assert_eq(sc.gap, 0);
+    bb_publisher_close(pa);
+    bb_publisher_close(pb);
+    box_end(&c);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, an_overrun_is_a_gap)
+{
+    enum { N = 5000 };
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    two(&a, &b);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 256, 1 << 18, &topic, "/a/x");
+    struct seen s = {0};
+    send_some(topic, 1, 10, 64);
+    SEE_UNTIL(sub, &s, s.messages == 10, "%" PRIu64 " came", s.messages);
+    bbt_signal(&a.child, SIGSTOP);
+    bbt_wait_stop(&a.child, WAIT_MS);
+    send_some(topic, 11, N, 64);
+    bbt_signal(&a.child, SIGCONT);
+    SEE_UNTIL(sub, &s, s.last_seq == N, "the last did not come: %" PRIu64, s.last_seq);
+    cr_assert_gt(s.gap, 0);
+    cr_assert_eq(s.messages + s.gap, N, "%" PRIu64 " and %" PRIu64, s.messages, s.gap);
+    cr_assert_eq(s.skipped, s.gap);
+    cr_assert_eq(s.uncertain, 0);
+    cr_assert_eq(s.reasons, (uint32_t)BB_GAP_OVERRUN);
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    cr_assert_eq(bb_bridge_look(a.ep, &info, NULL), 0);
+    cr_assert_eq(info.local_lost, s.gap);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* The reader's bridge dies: what was under way is one gap, of which some may have come; nothing comes twice. */
+Test(daemons, killed_and_back)
+{
+    enum { N = 30000 };
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    two(&a, &b);
+    b.arg.listen = b.port;
+    struct bb_subscriber *at_a = box_sub(&a, "/nothing", 0);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/a/x");
+    struct seen sa = {0};
+    struct seen s = {0};
+    uint64_t sent = 0;
+    for (int round = 0; round < 3; round++) {
+        send_some(topic, sent + 1, sent + N / 3, 64);
+        sent += N / 3;
+        SEE_UNTIL(sub, &s, s.last_seq > sent - N / 6, "nothing comes");
+        bbt_signal(&b.child, SIGKILL);
+        bbt_wait_kill(&b.child, WAIT_MS);
+        SEE_UNTIL(at_a, &sa, sa.gone == round + 1, "the loss is not told");
+        /* Its ring to the end, before there is another: across rings there is no order. */
+        SEE_UNTIL(sub, &s, s.died == round + 1, "the death is not told");
+        box_start(&b);
+        SEE_UNTIL(at_a, &sa, sa.added == round + 1, "it is not said to be back");
+        box_known(&b, 1);
+    }
+    send_some(topic, sent + 1, sent + 1, 64);
+    sent++;
+    SEE_UNTIL(sub, &s, s.last_seq == sent, "the last did not come");
+    cr_assert_str_eq(sa.order, "LALALA");
+    cr_assert_eq(s.messages + s.skipped, sent); /* from the first on */
+    cr_assert_leq(s.skipped, s.gap);
+    cr_assert_geq(s.skipped, s.gap - s.uncertain);
+    cr_assert_eq(s.reasons & ~(uint32_t)BB_GAP_RESTART, 0);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, a_clean_stop_leaves_nothing_behind)
+{
+    enum { N = 20000 };
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    two(&a, &b);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/a/x");
+    struct seen s = {0};
+    send_some(topic, 1, N, 64);
+    bbt_signal(&a.child, SIGTERM);
+    bbt_wait_end(&a.child, WAIT_MS);
+    SEE_UNTIL(sub, &s, s.gone == 1, "the end is not told");
+    cr_assert_eq(s.messages, N);
+    cr_assert_eq(s.gap, 0);
+    cr_assert_neq(strstr(s.text, "stopping"), NULL, "%s", s.text);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* A reliable reader that stands still for a while holds the other side's credit, and loses nothing. */
+Test(daemons, credit_waits_for_a_reliable_reader)
+{
+    enum { N = 24000 };
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    two(&a, &b);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", BB_SUBSCRIBER_RELIABLE);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 1 << 24, &topic, "/a/x");
+    struct bb_link_info link = {.received = 0};
+    struct seen s = {0};
+    send_some(topic, 1, N, 256);
+    /* As much came as is let through: it stands still while the queue over there is not empty. */
+    uint64_t last = UINT64_MAX;
+    int same = 0;
+    BBT_UNTIL((box_links(&b, &link), same = link.received == last ? same + 1 : 0,
+               last = link.received, same >= 20 && last > 0),
+              WAIT_MS, "it never rests");
+    cr_assert_lt(last, N);
+    SEE_UNTIL(sub, &s, s.last_seq == N, "%" PRIu64 " came", s.last_seq);
+    cr_assert_eq(s.messages, N);
+    cr_assert_eq(s.evicted + s.gap + s.lost, 0);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, topics_are_a_limit_and_change)
+{
+    struct box a;
+    struct box b;
+    struct bb_topic *other;
+    struct bb_topic *flows;
+    memset(&a, 0, sizeof(a));
+    box_new(&b, "far", 0);
+    a.arg = (struct daemon_arg){
+        .bus = "near", .peers = {b.port}, .topics = "/flows/", .topics_after = "/other/"};
+    box_start(&a);
+    struct bb_endpoint_opts o = {
+        .size = sizeof(o), .dir = bbt_dir(), .bus = "near", .name = "near"};
+    cr_assert_eq(bb_endpoint_open(&a.ep, &o), 0);
+    BBT_UNTIL(box_links(&b, NULL) == 1, WAIT_MS, "no link came up");
+    struct bb_subscriber *sub = box_sub(&b, "", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &other, "/other/x");
+    cr_assert_eq(bb_topic_open(&flows, pub, "/flows/x", 8), 0);
+    cr_assert_eq(bb_topic_wanted(flows), 1);
+    cr_assert_eq(bb_topic_wanted(other), 0); /* "" was narrowed to what may pass */
+    struct seen s = {0};
+    send_some(flows, 1, 10, 64);
+    SEE_UNTIL(sub, &s, s.messages == 10, "%" PRIu64 " came", s.messages);
+    bbt_signal(&a.child, SIGHUP);
+    BBT_UNTIL(a.child.side->n[1] == 1, WAIT_MS, "no reload");
+    cr_assert_eq(bb_topic_wanted(flows), 0);
+    cr_assert_eq(bb_topic_wanted(other), 1);
+    send_some(flows, 11, 20, 64);
+    send_some(other, 21, 30, 64);
+    SEE_UNTIL(sub, &s, s.last_seq == 30, "%" PRIu64 " came", s.messages);
+    cr_assert_eq(s.messages, 20);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+static void
+second_bridge(struct bbt_side *side, const void *arg)
+{
+    const struct daemon_arg *a = arg;
+    struct bbi_daemon *d = NULL;
+    struct bb_error error = {0};
+    struct bbi_daemon_opts o = {
+        .dir = bbt_dir(), .bus = a->bus, .name = "x", .is_insecure = true, .error = &error};
+    int rc = bbi_daemon_open(&d, &o);
+    BBT_CHECK(side, rc == BB_EEXIST, "%d", rc);
+    BBT_CHECK(side, strstr(error.sentence, "a busbard runs on this bus already") != NULL, "%s",
+              error.sentence);
+    side->n[0] = (uint64_t)error.owner_pid;
+}
+
+Test(daemons, one_on_each_bus)
+{
+    struct box a;
+    struct bbt_child second;
+    box_new(&a, "near", 0);
+    bbt_fork(&second, "second", second_bridge, &a.arg);
+    bbt_wait_end(&second, WAIT_MS);
+    cr_assert_eq(second.side->n[0], (uint64_t)a.child.pid);
+    box_end(&a);
+}
