@@ -115,6 +115,9 @@ bbi_deliver_to_self(struct bb_cluster *c,
                     uint32_t attr)
 {
     size_t size = topic_bytes + bytes;
+    if ((attr & BB_BRIDGED) != 0) {
+        return BB_EINVAL;
+    }
     if (c->self_bytes > 0 && size > BBI_SELF_MOST_BYTES - c->self_bytes) {
         return BB_EAGAIN;
     }
@@ -142,7 +145,7 @@ give_ready(struct bb_cluster *c, struct out *out)
     while (c->ready.first != NULL && out->n < out->room) {
         struct bbi_item *item = take_first(&c->ready);
         out->msgs[out->n++] = item->msg;
-        if (item->msg.ring == UINT32_MAX) {
+        if (item->msg.ring == UINT32_MAX && item->msg.node_id == c->id) {
             c->self_bytes -= item->msg.topic_bytes + item->msg.bytes;
         }
         bbi_items_add(&c->told, item);
@@ -326,11 +329,25 @@ take_unusual(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
     }
 }
 
+/* From elsewhere: no node of ours, however its publisher is called there.  It waits for nobody's UP, and what the parts
+ * of a cluster say to each other over there is not for those here. */
+static void
+take_bridged(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
+{
+    if (!is_for_parts(msg)) {
+        give(c, out, msg);
+    }
+}
+
 static inline void
 take(struct bb_cluster *c, struct out *out, const struct bb_msg *msg)
 {
     if (BBI_UNLIKELY(msg->status != NULL)) {
         take_status(c, out, msg);
+        return;
+    }
+    if (BBI_UNLIKELY((msg->attr & BB_BRIDGED) != 0)) {
+        take_bridged(c, out, msg);
         return;
     }
     struct bbi_peer *peer = bbi_peer_find(c, msg->node_id);

@@ -3,6 +3,7 @@
  * lib/endpoint/for_bridge.c - messages from elsewhere, and what happened to links, into a ring.
  */
 #include "lib/endpoint/for_bridge.h"
+#include "busbar/topic.h"
 #include "lib/endpoint/bridged_impl.h"
 #include "lib/endpoint/publisher_impl.h"
 #include "shm/ring.h"
@@ -53,7 +54,7 @@ bbi_publish_bridged(struct bb_topic *topic,
     size_t whole;
     void *p;
     if (origin->name_bytes > BBI_ORIGIN_NAME_MAX || origin->box_name_bytes > BBI_ORIGIN_NAME_MAX
-        || (attr & BB_BRIDGED) != 0) {
+        || (attr & BB_BRIDGED) != 0 || bb_topic_is_reserved(topic->text, topic->bytes)) {
         return BB_EINVAL;
     }
     size_t head_bytes = write_head(origin, head);

@@ -38,7 +38,8 @@ struct bbi_origin {
 /*
  * bbi_publish_bridged - as bb_publish(), for a message from elsewhere; attr without BB_BRIDGED, BB_MORE as usual.
  *
- * Returns   as bb_publish(); BB_EINVAL a name that is too long.
+ * What it says it was copied by then; largest is bb_publisher_max() less BBI_ORIGIN_BYTES_MAX.
+ * Returns   as bb_publish(); BB_EINVAL a name that is too long, a reserved topic.
  */
 BB_MUST_USE int bbi_publish_bridged(struct bb_topic *topic,
                                     const struct bbi_origin *origin,
@@ -49,7 +50,7 @@ BB_MUST_USE int bbi_publish_bridged(struct bb_topic *topic,
 struct bbi_link_event {
     struct bb_status status; /* kind BB_STATUS_PEER_... or BB_STATUS_GAP */
     const char *
-        box_name; /* the other side: it is the `node` of the status; an address if no name is known */
+        box_name; /* at most 255 bytes.  The other side: it is the `node` of the status; an address if no name is known */
     size_t box_name_bytes;
     const char *text;  /* a sentence: the `data` of the status */
     size_t text_bytes; /* at most BBI_LINK_TEXT_MAX */

@@ -7,7 +7,10 @@
  *       "value":JSON v1}                                            a native value
  *       "data":S} or "base64":S}                                    anything else; base64 if not UTF-8
  *   Before these, of a message for somebody: "request":N or "reply":N, its number at who asks, or "direct":true
+ *   "box":S stands behind "node" of a message that came over a link: it was published on that box.
  *   {"t":RFC 3339,"status":S,"node":S,"role":S,"pid":N,"count":N}
+ *   {"t":RFC 3339,"status":S,"node":S,"text":S}                     what happened to a link; a gap also has
+ *       "count":N,"uncertain":N,"bytes":N or null,"reasons":[S, ...]
  *
  * The payload may be a view that changes meanwhile: what is not well formed to the end is taken back, and
  * printed as data.
@@ -67,8 +70,11 @@ kind_name(uint32_t attr)
 static const char *
 status_name(uint32_t kind)
 {
-    static const char *const names[] = {"unknown", "joined",  "left",    "died",
-                                        "overrun", "evicted", "corrupt", "replies"};
+    static const char *const names[] = {
+        "unknown",   "joined",           "left",    "died",       "overrun",
+        "evicted",   "corrupt",          "replies", "peer added", "peer removed",
+        "peer lost", "peer unavailable", "gap",
+    };
     return names[kind < sizeof(names) / sizeof(names[0]) ? kind : 0];
 }
 
@@ -185,6 +191,53 @@ put_payload(struct bbi_out *out, const struct bb_msg *msg)
     }
 }
 
+/* ---- links --------------------------------------------------------------------------------------- */
+
+/* Why messages are missing; bits that have no name here are left out. */
+static void
+put_reasons(struct bbi_out *out, uint32_t reasons)
+{
+    static const char *const names[] = {"overrun", "oldest", "newest", "slow", "restart", "size"};
+    const char *separator = "";
+    put_key(out, "reasons");
+    bbi_out_str(out, "[");
+    for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if ((reasons >> i & 1) != 0) {
+            bbi_out_str(out, separator);
+            bbi_out_quoted(out, names[i], strlen(names[i]));
+            separator = ",";
+        }
+    }
+    bbi_out_str(out, "]");
+}
+
+static void
+put_link_status(struct bbi_out *out, const struct bb_msg *msg)
+{
+    const struct bb_status *status = msg->status;
+    if (status->kind == BB_STATUS_GAP) {
+        put_number(out, "count", status->count);
+        put_number(out, "uncertain", status->uncertain);
+        if (status->bytes != UINT64_MAX) {
+            put_number(out, "bytes", status->bytes);
+        } else {
+            put_key(out, "bytes");
+            bbi_out_str(out, "null");
+        }
+        put_reasons(out, status->reasons);
+    }
+    put_string(out, "text", msg->data, msg->bytes);
+}
+
+static void
+put_box(struct bbi_out *out, const struct bb_msg *msg)
+{
+    struct bb_origin origin = {.size = sizeof(origin)};
+    if (bb_msg_origin(msg, &origin) == 0) {
+        put_name(out, "box", origin.box_name);
+    }
+}
+
 /* ---- the object -------------------------------------------------------------------------------- */
 
 static void
@@ -193,6 +246,10 @@ put_status(struct bbi_out *out, const struct bb_msg *msg)
     const struct bb_status *status = msg->status;
     put_name(out, "status", status_name(status->kind));
     put_name(out, "node", msg->node);
+    if (status->kind >= BB_STATUS_PEER_ADDED && status->kind <= BB_STATUS_GAP) {
+        put_link_status(out, msg);
+        return;
+    }
     put_name(out, "role", bb_role_name(status->role));
     put_key(out, "pid");
     bbi_out_i64(out, status->pid);
@@ -219,6 +276,7 @@ put_message(struct bbi_out *out, const struct bb_msg *msg)
 {
     put_string(out, "topic", msg->topic, msg->topic_bytes);
     put_name(out, "node", msg->node);
+    put_box(out, msg);
     put_number(out, "seq", msg->seq);
     put_number(out, "lost", msg->lost);
     put_name(out, "kind", kind_name(msg->attr));

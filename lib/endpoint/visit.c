@@ -154,10 +154,10 @@ take_spilled_topic(struct bb_subscriber *sub,
     if ((sub->flags & BB_SUBSCRIBER_STATUS) != 0 && bbi_is_link_topic(copy, head[0])) {
         return bbi_link_status_take(sub, src, item) == BB_EOVERRUN ? TAKEN_LOST : TAKEN_SKIPPED;
     }
+    if ((item->attr & BB_BRIDGED) != 0 && bb_topic_is_reserved((const char *)copy, head[0])) {
+        return TAKEN_SKIPPED; /* requests, stores: nothing of these is from elsewhere */
+    }
     if (bbi_is_addressed(copy, head[0])) {
-        if ((item->attr & BB_BRIDGED) != 0) {
-            return TAKEN_SKIPPED; /* nobody writes these */
-        }
         int rc = bbi_address_take(sub, src, item, msg);
         return rc == BB_EOVERRUN ? TAKEN_LOST : rc != 0 ? TAKEN_GIVEN : TAKEN_SKIPPED;
     }

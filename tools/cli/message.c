@@ -6,6 +6,7 @@
 
 #include "tools/cli/format.h"
 #include <busbar/value.h>
+#include <string.h>
 
 /* put_sized - what a function in the manner of snprintf writes; returns a status. */
 static int64_t
@@ -83,9 +84,38 @@ status_word(uint32_t kind)
         return "evicted us";
     case BB_STATUS_CORRUPT:
         return "is not readable";
+    case BB_STATUS_PEER_ADDED:
+        return "is linked";
+    case BB_STATUS_PEER_REMOVED:
+        return "is no longer linked";
+    case BB_STATUS_PEER_LOST:
+        return "was cut off";
+    case BB_STATUS_PEER_UNAVAILABLE:
+        return "cannot be linked";
+    case BB_STATUS_GAP:
+        return "left a gap";
     default:
         return "changed";
     }
+}
+
+/* put_link_status - `* north was cut off: ...`; `* north left a gap, 12 messages lost, 2 perhaps not: ...`. */
+static void
+put_link_status(struct cli_buffer *out, const struct bb_msg *msg)
+{
+    const struct bb_status *status = msg->status;
+    cli_buffer_puts(out, "* ");
+    cli_put_escaped(out, msg->node, strlen(msg->node), 0);
+    cli_buffer_printf(out, " %s", status_word(status->kind));
+    if (status->kind == BB_STATUS_GAP) {
+        cli_buffer_printf(out, ", %llu messages lost", (unsigned long long)status->count);
+    }
+    if (status->kind == BB_STATUS_GAP && status->uncertain > 0) {
+        cli_buffer_printf(out, ", %llu of them perhaps not", (unsigned long long)status->uncertain);
+    }
+    cli_buffer_puts(out, ": ");
+    cli_put_escaped(out, msg->data, msg->bytes, 0);
+    cli_buffer_puts(out, "\n");
 }
 
 /* put_status - `* worker-1 joined (pid 12, worker)`. */
@@ -93,6 +123,10 @@ static void
 put_status(struct cli_buffer *out, const struct bb_msg *msg)
 {
     const struct bb_status *status = msg->status;
+    if (status->kind >= BB_STATUS_PEER_ADDED && status->kind <= BB_STATUS_GAP) {
+        put_link_status(out, msg);
+        return;
+    }
     cli_buffer_printf(out, "* %s %s (pid %lld, %s", msg->node != NULL ? msg->node : "?",
                       status_word(status->kind), (long long)status->pid,
                       bb_role_name(status->role));
