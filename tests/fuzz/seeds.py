@@ -422,6 +422,46 @@ def seeds_rights():
     yield "open-quote", b'allow a publish "x'
 
 
+# ---- messages from other boxes --------------------------------------------------------------------
+
+
+def origin(node=b"worker-1", box=b"north", size=None, magic=0x316F6262, names=None, payload=b"payload!"):
+    names = names if names is not None else node + b"\0" + box + b"\0"
+    whole = 64 + len(pad(names))
+    return (struct.pack("<IIQq16sQQIBBBB", magic, whole if size is None else size, 7, 1700000000 * 10**9,
+                        bytes(range(16)), 77, 9 << 16 | 3, 12, 1, 30, len(node), len(box))
+            + pad(names) + payload)
+
+
+def link(kind=12, node=b"north", said=b"twelve are missing", node_bytes=None, text_bytes=None):
+    return (struct.pack("<IIQQQII", kind, 33, 12, 3, 4096, len(node) if node_bytes is None else node_bytes,
+                        len(said) if text_bytes is None else text_bytes) + node + said)
+
+
+def seeds_bridged():
+    def step(what, data):
+        return struct.pack("<BH", what, len(data)) + data
+
+    longest = b"n" * 63
+    yield "origin", step(0, origin())
+    yield "origin-longest", step(0, origin(longest, longest))
+    yield "origin-nameless", step(0, origin(b"", b""))
+    yield "origin-two-nodes", step(0, origin()) + step(0, origin(b"worker-2")) + step(0, origin())
+    yield "origin-too-long", step(0, origin(b"n" * 64))
+    yield "origin-short", step(0, origin()[:40])
+    yield "origin-no-nul", step(0, origin(names=b"x" * 16))
+    yield "origin-beyond", step(0, origin(size=4096))
+    yield "origin-odd", step(0, origin(size=81))
+    yield "origin-magic", step(0, origin(magic=1))
+    yield "origin-larger", step(0, origin(size=88))
+    for kind in (8, 9, 10, 11, 12, 7, 13):
+        yield "link-%d" % kind, step(1, link(kind))
+    yield "link-empty", step(1, link(8, b"", b""))
+    yield "link-longest", step(1, link(12, b"n" * 255, b"s" * 400))
+    yield "link-beyond", step(1, link(node_bytes=2**32 - 1))
+    yield "link-text-beyond", step(1, link(text_bytes=19))
+
+
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     seeds = {name[6:]: made for name, made in globals().items() if name.startswith("seeds_")}

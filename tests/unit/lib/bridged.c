@@ -13,6 +13,7 @@
 #include <busbar/inspect.h>
 #include <busbar/request.h>
 #include <poll.h>
+#include <pthread.h>
 
 TestSuite(bridged, .init = bus_dir_make, .fini = bus_dir_remove, .timeout = 60);
 
@@ -614,4 +615,86 @@ Test(bridged, the_epoch_moves_with_the_audience)
     bb_subscriber_close(s.sub);
     cr_assert_neq(bbi_audience_epoch(s.bridge), after);
     scene_close(&s);
+}
+
+/* ---- overwritten meanwhile ---------------------------------------------------------------------------- */
+
+Test(bridged, what_was_overwritten_is_not_looked_at)
+{
+    static struct bbi_ring ring;
+    static struct bb_subscriber sub;
+    static struct bbi_source src;
+    static unsigned char rubbish[96];
+    struct bbi_item item = {.data = rubbish, .bytes = sizeof(rubbish)};
+    struct bbi_bridged bridged;
+    memset(rubbish, 0xff, sizeof(rubbish));
+    src.reader.map.hdr = &ring;
+    src.reader.map.pay_bytes = 4096;
+    cr_assert_eq(bbi_bridged_take(&sub, &src, &item, &bridged), 0);
+    cr_assert_eq(bbi_link_status_take(&sub, &src, &item), 0);
+    bbi_store_relaxed(&ring.claim_pos.v, 4097);
+    cr_assert_eq(bbi_bridged_take(&sub, &src, &item, &bridged), BB_EOVERRUN);
+    cr_assert_eq(bbi_link_status_take(&sub, &src, &item), BB_EOVERRUN);
+    cr_assert_null(sub.events);
+}
+
+enum { FAST = 200000 };
+
+static void *
+send_fast(void *user)
+{
+    struct scene *s = user;
+    struct bb_topic *t = topic_of(s, "t");
+    for (uint64_t n = 1; n <= FAST; n++) {
+        send_one(t, (unsigned)(n / 3 % NODES), n);
+    }
+    return NULL;
+}
+
+/* What is handed out is whole, or is said not to be; and every message is accounted for. */
+static void
+check_fast(uint32_t flags)
+{
+    static struct bb_msg msgs[64];
+    struct scene s = scene_open(flags);
+    struct bb_subscriber_stats st = {.size = sizeof(st)};
+    pthread_t writer;
+    uint64_t last = 0, whole = 0;
+    cr_assert_eq(pthread_create(&writer, NULL, send_fast, &s), 0);
+    while (st.messages < FAST) {
+        int n = bb_poll(s.sub, msgs, 64, SOON_NS);
+        cr_assert_geq(n, 0);
+        for (int i = 0; i < n; i++) {
+            struct bbi_origin o = origin_of((unsigned)(msgs[i].seq / 3 % NODES), msgs[i].seq);
+            unsigned char payload[PAYLOAD_MAX];
+            size_t bytes = payload_of((unsigned)(msgs[i].seq / 3 % NODES), msgs[i].seq, payload);
+            cr_assert_str_eq(msgs[i].node, o.name);
+            if (flags == BB_SUBSCRIBER_VIEWS) { /* lost counts overwritten views once more */
+                cr_assert_gt(msgs[i].seq, last);
+            } else {
+                cr_assert_eq(msgs[i].seq, last + msgs[i].lost + 1);
+            }
+            cr_assert_eq(msgs[i].bytes, bytes);
+            bool is_same = memcmp(msgs[i].data, payload, bytes) == 0;
+            bool is_whole = bb_msg_valid(s.sub, &msgs[i]) == 1;
+            cr_assert(is_same || !is_whole);
+            whole += is_whole;
+            last = msgs[i].seq;
+        }
+        bb_subscriber_stats(s.sub, &st);
+    }
+    cr_assert_eq(pthread_join(writer, NULL), 0);
+    (void)bb_release(s.sub);
+    bb_subscriber_stats(s.sub, &st);
+    cr_assert_eq(st.messages, (uint64_t)FAST);
+    cr_assert_eq(st.delivered + st.lost, (uint64_t)FAST);
+    cr_assert_gt(whole, 0U);
+    scene_close(&s);
+}
+
+Test(bridged, a_fast_bridge_and_a_slow_reader)
+{
+    check_fast(0);
+    check_fast(BB_SUBSCRIBER_VIEWS);
+    check_fast(BB_SUBSCRIBER_RELIABLE | BB_SUBSCRIBER_COPIES);
 }
