@@ -38,7 +38,7 @@ struct bbi_origin_head {
     char names[]; /* of the node, then of the box */
 };
 static_assert(sizeof(struct bbi_origin_head) == 64, "as docs/layout.md says");
-static_assert(sizeof(struct bbi_origin_head) + 2 * (BBI_ORIGIN_NAME_MAX + 1)
+static_assert(sizeof(struct bbi_origin_head) + (size_t)2 * (BBI_ORIGIN_NAME_MAX + 1)
                   <= BBI_ORIGIN_BYTES_MAX,
               "as for_bridge.h says");
 

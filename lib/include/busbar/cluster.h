@@ -176,7 +176,8 @@ enum {
  * owner of a key comes here too.  Pools and fate follow changes when they are read, which may be a few
  * messages before their status is given.  bb_release() as usual, on bb_cluster_subscriber(): a message that
  * had to be copied stays until the next poll.  A status BB_STATUS_CORRUPT of "roll": the changes are not
- * well formed and are not read any more, messages still are.
+ * well formed and are not read any more, messages still are.  A message with BB_BRIDGED is no node's, whatever name it
+ * has: it waits for no NODE_UP, and never concerns the cluster itself.
  */
 BB_MUST_USE BB_API int
 bb_cluster_poll(struct bb_cluster *c, struct bb_msg *msgs, size_t max, int64_t timeout_ns);
