@@ -280,7 +280,7 @@ bbi_box_sweep(struct bbi_hub *hub)
     struct bbi_box **p = &hub->boxes;
     while (*p != NULL) {
         struct bbi_box *box = *p;
-        if (!box->was_ever && box->transport == NULL && box->user == NULL
+        if (!box->was_ever && box->transport == NULL && box->parked == NULL && box->user == NULL
             && bbi_dial_of_box(box) == NULL) {
             *p = box->next;
             bbi_box_free(box);
@@ -350,7 +350,12 @@ attach(struct bbi_box *box, struct bbi_transport *t)
     box->transport = t;
 }
 
-/* The new one takes the place of the old. */
+/*
+ * The new one takes the place of the old.
+ *
+ * The old one stays for a moment: were it aborted here, the other side could see that before it knows the new one, and
+ * take the link for lost.  For the same reason the new one is parked while lib/net looks at the session's pieces.
+ */
 static void
 replace(struct bbi_box *box, struct bbi_transport *t)
 {
@@ -420,9 +425,16 @@ bbi_box_known(struct bbi_transport *t)
         t->dial->box = box;
         bbi_box_tune(box, t->dial->slow, t->dial->queue_bytes);
     }
+    if (!bbi_transport_flush(t)) {
+        return;
+    }
     int rc = bbi_session_prefer(box->session, t->greet);
     if (rc == 0) {
         attach(box, t);
+    } else if (rc == 1 && box->transport->sending_pieces > 0 && box->parked == NULL) {
+        box->parked = t;
+        t->waits_for = box;
+        t->deadline_ns = t->hub->time.mono_ns + BBI_HUB_PARK_NS;
     } else if (rc == 1) {
         replace(box, t);
     } else {

@@ -113,6 +113,21 @@ turn_away(struct bbi_hub *hub, struct bbi_net_id conn)
     hub->turned_away_ns = hub->time.mono_ns;
 }
 
+/* A connection whose other end is an attempt of ours. */
+static bool
+is_own(struct bbi_hub *hub, const char *peer)
+{
+    char local[BBI_NET_ADDRESS_BYTES];
+    for (struct bbi_transport *t = hub->transports; t != NULL; t = t->next) {
+        if (t->role == BBI_ROLE_DIALED && t->state <= BBI_TRANSPORT_GREETING
+            && bbi_net_local(hub->net, t->id, local) == 0 && strcmp(local, peer) == 0) {
+            t->is_self = true;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 on_accepted(void *user, struct bbi_net_id listener, struct bbi_net_id conn, const char *peer)
 {
@@ -130,11 +145,14 @@ on_accepted(void *user, struct bbi_net_id listener, struct bbi_net_id conn, cons
         bbi_hub_log(hub, "error", "no link with %s: %s", peer, f.sentence);
         return;
     }
-    if (bbi_transport_new(hub, conn, BBI_ROLE_ACCEPTED, peer, tls) == NULL) {
+    struct bbi_transport *t = bbi_transport_new(hub, conn, BBI_ROLE_ACCEPTED, peer, tls);
+    if (t == NULL) {
         bbi_tls_close(tls);
         bbi_net_end(hub->net, conn, BBI_NET_ABORT);
         bbi_hub_log(hub, "error", "no link with %s: there is no memory for it", peer);
+        return;
     }
+    t->is_self = is_own(hub, peer);
 }
 
 static void

@@ -25,10 +25,12 @@ enum {
     BBI_HUB_SENTENCE_BYTES = 512,
     BBI_HUB_DIALS = 256,
     BBI_HUB_PLAIN_BYTES = 64 << 10,
+    BBI_HUB_PARKED_BYTES = 512, /* nobody sends more before we have answered */
 };
 #define BBI_HUB_STRANGER_NS INT64_C(5000000000) /* for TLS and greeting */
 #define BBI_HUB_LEAVE_NS    INT64_C(1000000000) /* to say why, and to let an old transport go */
-#define BBI_HUB_DRAIN_NS    INT64_C(800000000)  /* of the second that a stop may take */
+#define BBI_HUB_PARK_NS     INT64_C(300000000)
+#define BBI_HUB_DRAIN_NS    INT64_C(800000000) /* of the second that a stop may take */
 #define BBI_HUB_QUIET_NS    INT64_C(10000000000)
 #define BBI_HUB_RATE_NS     INT64_C(1000000000)
 
@@ -48,8 +50,12 @@ struct bbi_transport {
     struct bbi_net_id id;
     enum bbi_transport_state state;
     enum bbi_link_role role;
-    bool is_stranger; /* counted in stranger_count */
-    bool is_told;     /* that it came to nothing */
+    bool is_stranger;          /* counted in stranger_count */
+    bool is_told;              /* that it came to nothing */
+    bool is_self;              /* both ends are this hub's */
+    struct bbi_box *waits_for; /* KNOWN, and parked until the one before it is free; NULL: not */
+    uint16_t parked_bytes;
+    unsigned char parked[BBI_HUB_PARKED_BYTES]; /* what came behind its HELLO: WELCOME */
     char address[BBI_HUB_ADDRESS_BYTES];
     struct bbi_tls *tls;
     struct bbi_greet *greet; /* until attached */
@@ -72,6 +78,7 @@ struct bbi_box {
     struct bbi_link_id id;
     struct bbi_session *session;
     struct bbi_transport *transport; /* NULL: none */
+    struct bbi_transport *parked;    /* that is to take its place; NULL: none */
     struct bbi_hello hello;          /* of the last that was attached */
     char address[BBI_HUB_ADDRESS_BYTES];
     char cipher[BBI_TLS_ID_BYTES];

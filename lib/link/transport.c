@@ -151,9 +151,14 @@ cut_session(struct bbi_transport *t)
     }
 }
 
+/* Nobody waits for it any more. */
 static void
 leave_dial(struct bbi_transport *t)
 {
+    if (t->waits_for != NULL) {
+        t->waits_for->parked = NULL;
+        t->waits_for = NULL;
+    }
     if (t->dial != NULL) {
         t->dial->transport = NULL;
         t->dial = NULL;
@@ -207,6 +212,7 @@ bbi_transport_leave(struct bbi_transport *t)
     }
     cut_session(t);
     leave_dial(t);
+    t->is_told = true;
     t->state = BBI_TRANSPORT_LEAVING;
     t->deadline_ns = t->hub->time.mono_ns + BBI_HUB_LEAVE_NS;
 }
@@ -224,8 +230,13 @@ tell_refused(struct bbi_transport *t, int status, bool is_soon, const char *sent
     t->is_told = true;
     if (d != NULL) {
         leave_dial(t);
-        bbi_dial_failed(d, status, is_soon, sentence);
-    } else if (t->role == BBI_ROLE_ACCEPTED) {
+        if (t->is_self) {
+            bbi_dial_failed(d, BB_EINVAL, false,
+                            "this address is that of the node itself: name another box as peer");
+        } else {
+            bbi_dial_failed(d, status, is_soon, sentence);
+        }
+    } else if (t->role == BBI_ROLE_ACCEPTED && !t->is_self) {
         bbi_hub_log_refused(t->hub, t->address, sentence);
     }
 }
@@ -277,21 +288,59 @@ to_session(struct bbi_transport *t, const unsigned char *data, size_t bytes)
     bbi_box_settle(box);
 }
 
+/* What became of it when it was known, or refused. */
+static void
+settle_greeting(struct bbi_transport *t)
+{
+    if (t->state == BBI_TRANSPORT_ATTACHED) {
+        no_stranger(t);
+    } else if (t->state == BBI_TRANSPORT_GREETING && t->greet->state == BBI_GREET_REFUSED) {
+        greeting_refused(t);
+    }
+}
+
+/* Kept until the one before it is out of the way. */
+static void
+park(struct bbi_transport *t, const unsigned char *data, size_t bytes)
+{
+    if (bytes > sizeof(t->parked) - t->parked_bytes) {
+        tell_refused(t, BB_ECORRUPT, true, "it sends before it was answered");
+        bbi_transport_abort(t);
+        return;
+    }
+    memcpy(t->parked + t->parked_bytes, data, bytes);
+    t->parked_bytes = (uint16_t)(t->parked_bytes + bytes);
+}
+
 static void
 to_greeting(struct bbi_transport *t, const unsigned char *data, size_t bytes)
 {
-    if (t->greet->state != BBI_GREET_WAITING) {
-        return;
+    if (t->greet->state == BBI_GREET_WAITING) {
+        size_t taken = bbi_greet_receive(t->greet, data, bytes);
+        data += taken;
+        bytes -= taken;
+        if (t->greet->state == BBI_GREET_KNOWN) {
+            bbi_box_known(t);
+        }
+        settle_greeting(t);
     }
-    size_t taken = bbi_greet_receive(t->greet, data, bytes);
-    if (t->greet->state == BBI_GREET_KNOWN) {
-        bbi_box_known(t);
+    if (t->waits_for != NULL) {
+        park(t, data, bytes);
+    } else if (t->state == BBI_TRANSPORT_ATTACHED) {
+        to_session(t, data, bytes);
     }
+}
+
+void
+bbi_transport_unpark(struct bbi_transport *t)
+{
+    uint16_t bytes = t->parked_bytes;
+    t->waits_for->parked = NULL;
+    t->waits_for = NULL;
+    bbi_box_known(t);
+    settle_greeting(t);
     if (t->state == BBI_TRANSPORT_ATTACHED) {
-        no_stranger(t);
-        to_session(t, data + taken, bytes - taken);
-    } else if (t->state == BBI_TRANSPORT_GREETING && t->greet->state == BBI_GREET_REFUSED) {
-        greeting_refused(t);
+        to_session(t, t->parked, bytes);
     }
 }
 
@@ -415,6 +464,9 @@ bbi_transport_sent(struct bbi_transport *t)
     }
     if (t->box != NULL && pieces > 0) {
         bbi_session_sent(t->box->session, pieces);
+    }
+    if (t->box != NULL && t->box->parked != NULL) {
+        bbi_transport_unpark(t->box->parked);
     }
     bbi_transport_pump(t);
 }
@@ -572,6 +624,24 @@ pump_tls(struct bbi_transport *t)
     }
 }
 
+bool
+bbi_transport_flush(struct bbi_transport *t)
+{
+    const void *out;
+    size_t bytes = bbi_greet_output(t->greet, &out);
+    size_t extra = t->tls != NULL ? BBI_TLS_EXTRA_BYTES : 0;
+    if (bytes == 0 || t->wire_cap - t->wire_end < bytes + extra) {
+        return true; /* later */
+    }
+    bbi_greet_sent(t->greet, bytes);
+    if (t->tls != NULL) {
+        return seal(t, out, bytes);
+    }
+    memcpy(t->wire + t->wire_end, out, bytes);
+    t->wire_end += bytes;
+    return true;
+}
+
 static void
 pump_greeting(struct bbi_transport *t)
 {
@@ -587,15 +657,8 @@ pump_greeting(struct bbi_transport *t)
         }
         bytes = 0;
     }
-    if (bytes > 0 && t->tls != NULL && t->wire_cap - t->wire_end >= bytes + BBI_TLS_EXTRA_BYTES) {
-        if (!seal(t, out, bytes)) {
-            return;
-        }
-        bbi_greet_sent(t->greet, bytes);
-    } else if (bytes > 0 && t->tls == NULL && t->wire_cap - t->wire_end >= bytes) {
-        memcpy(t->wire + t->wire_end, out, bytes);
-        t->wire_end += bytes;
-        bbi_greet_sent(t->greet, bytes);
+    if (bytes > 0 && !bbi_transport_flush(t)) {
+        return;
     }
     send_wire(t);
     if (t->greet->state == BBI_GREET_REFUSED && bbi_greet_output(t->greet, &out) == 0
@@ -614,6 +677,8 @@ bbi_transport_pump(struct bbi_transport *t)
         pump_greeting(t);
     } else if (t->wire_end > 0 || t->state == BBI_TRANSPORT_LEAVING) {
         send_wire(t);
+    } else if (t->box->parked != NULL) {
+        return;
     } else if (t->tls != NULL) {
         pump_tls(t);
     } else {
@@ -656,6 +721,13 @@ static int64_t
 tick_greeting(struct bbi_transport *t, int64_t now_ns)
 {
     struct bbi_greet *g = t->greet;
+    if (t->waits_for != NULL && (t->waits_for->transport == NULL || now_ns >= t->deadline_ns)) {
+        if (t->waits_for->transport != NULL) {
+            bbi_transport_abort(t->waits_for->transport); /* what is being sent goes nowhere */
+        }
+        bbi_transport_unpark(t);
+        return now_ns;
+    }
     if (g->state == BBI_GREET_WAITING) {
         bbi_greet_tick(g, now_ns);
         if (g->state == BBI_GREET_WAITING) {

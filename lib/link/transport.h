@@ -26,6 +26,8 @@ void bbi_transport_closed(struct bbi_transport *t, int status);
 
 /* bbi_transport_pump - sends what there is, if nothing is being sent. */
 void bbi_transport_pump(struct bbi_transport *t);
+/* bbi_transport_flush - what the greeting has to say goes before all else, also if another transport soon takes over. */
+bool bbi_transport_flush(struct bbi_transport *t); /* false: TLS is broken, which was told */
 /* bbi_transport_tick - what is due.  Returns when again. */
 int64_t bbi_transport_tick(struct bbi_transport *t);
 
@@ -35,6 +37,8 @@ void bbi_transport_abort(struct bbi_transport *t);
 void bbi_transport_leave(struct bbi_transport *t);
 /* bbi_transport_over - all was said: ends it in order, the session is cut. */
 void bbi_transport_over(struct bbi_transport *t);
+/* bbi_transport_unpark - what it waited for is over, or took too long. */
+void bbi_transport_unpark(struct bbi_transport *t);
 void bbi_transport_sweep(struct bbi_hub *hub);
 
 #endif

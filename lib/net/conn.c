@@ -519,6 +519,20 @@ is_itself(int fd)
            && here_bytes == there_bytes && memcmp(&here, &there, here_bytes) == 0;
 }
 
+int
+bbi_net_local(struct bbi_net *net, struct bbi_net_id conn, char out[BBI_NET_ADDRESS_BYTES])
+{
+    struct bbi_net_slot *slot = bbi_net_slot(net, conn);
+    struct sockaddr_storage addr = {0};
+    socklen_t bytes = sizeof(addr);
+    if (slot == NULL || slot->fd < 0
+        || getsockname(slot->fd, (struct sockaddr *)&addr, &bytes) != 0) {
+        return BB_ENOENT;
+    }
+    bbi_net_address_text((const struct sockaddr *)&addr, bytes, out);
+    return 0;
+}
+
 void
 bbi_net_on_writable(struct bbi_net *net, struct bbi_net_slot *slot)
 {

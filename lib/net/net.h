@@ -126,6 +126,9 @@ BB_MUST_USE int bbi_net_connect(struct bbi_net *net,
                                 int64_t timeout_ns,
                                 struct bbi_net_id *out,
                                 struct bbi_fault *f);
+/* bbi_net_local - this side's address of a connection, as accepted() tells it to the other.  BB_ENOENT. */
+BB_MUST_USE int
+bbi_net_local(struct bbi_net *net, struct bbi_net_id conn, char out[BBI_NET_ADDRESS_BYTES]);
 /*
  * bbi_net_send - one at a time: the bytes that the pieces point to stay as they are until sent().
  * Returns   0; BB_EBUSY the last one is not sent(); BB_EAGAIN not yet connected(); BB_ENOENT the id is gone;
