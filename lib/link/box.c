@@ -73,17 +73,19 @@ ended(struct bbi_box *box, enum bbi_down why, int status, bool is_soon, const ch
 {
     struct bbi_transport *t = box->transport;
     bool was_up = box->is_up;
+    if (t == NULL || t->is_told) {
+        return; /* its CLOSE was said before it broke */
+    }
+    t->is_told = true;
     tell_down(box, why, sentence);
-    if (t != NULL && t->dial != NULL && !t->is_told) {
+    if (t->dial != NULL) {
         struct bbi_dial *d = t->dial;
-        t->is_told = true;
         d->transport = NULL;
         t->dial = NULL;
         bbi_dial_failed(d, status, is_soon, sentence);
     } else if (was_up) {
         bbi_dial_box_down(box, is_soon, sentence);
-    } else if (t != NULL && !t->is_told && t->role == BBI_ROLE_ACCEPTED) {
-        t->is_told = true;
+    } else if (t->role == BBI_ROLE_ACCEPTED) {
         bbi_hub_log_refused(box->hub, t->address, sentence);
     }
 }
@@ -102,11 +104,13 @@ static void
 settle_duplicate(struct bbi_box *box)
 {
     struct bbi_transport *t = box->transport;
-    if (t != NULL && t->dial != NULL) {
-        struct bbi_dial *d = t->dial;
+    struct bbi_dial *d = t != NULL ? t->dial : NULL;
+    if (t != NULL) {
+        t->is_told = true;
+    }
+    if (d != NULL) {
         t->dial = NULL;
         d->transport = NULL;
-        t->is_told = true;
         bbi_dial_satisfied(d, box);
     }
     tell_down(box, BBI_DOWN_LOST, box->close.sentence);

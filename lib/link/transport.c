@@ -503,19 +503,20 @@ pump_plain(struct bbi_transport *t)
     }
 }
 
-/* Seals these; all of them: there is room.  False: TLS is broken, which was told. */
+/* Seals these, all of them: there is room.  False: TLS is broken, which was told. */
 static bool
 seal(struct bbi_transport *t, const unsigned char *p, size_t bytes)
 {
     struct bbi_tls_io io = {.plain_in = p, .plain_in_bytes = bytes};
     struct bbi_fault f = {0};
     int rc = turn(t, &io, &f);
+    if (rc == 0 && io.plain_in_bytes != 0) {
+        rc = bbi_fault_set(&f, BB_ECORRUPT, "", "TLS takes more room than its records may");
+    }
     if (rc != 0) {
         tls_refused(t, rc, f.sentence);
-        return false;
     }
-    BBI_ASSERT(io.plain_in_bytes == 0);
-    return true;
+    return rc == 0;
 }
 
 /* Whole records from where they lie; what is shorter is gathered. */
@@ -629,7 +630,7 @@ bbi_transport_flush(struct bbi_transport *t)
 {
     const void *out;
     size_t bytes = bbi_greet_output(t->greet, &out);
-    size_t extra = t->tls != NULL ? BBI_TLS_EXTRA_BYTES : 0;
+    size_t extra = t->tls != NULL ? WIRE_RESERVE : 0;
     if (bytes == 0 || t->wire_cap - t->wire_end < bytes + extra) {
         return true; /* later */
     }

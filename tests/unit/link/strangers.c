@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Goal    Who does not say who he is costs little and not for long, however many there are; others are unaffected.  A
+ *         peer that is there and says nothing is given up in time.  Time is the test's own.
+ * Method  Bare sockets against a hub with a clock that the test moves.
+ */
+#include "tests/unit/link/proxy.h"
+
+static struct bbi_link_time clock_a;
+
+static void
+open_clocked(struct side *s, const struct kind *k)
+{
+    struct bbi_hub_opts o = opts_of(k, "alpha", 1);
+    clock_a = (struct bbi_link_time){1000 * SECOND_NS, 5000 * SECOND_NS};
+    s->clock = &clock_a;
+    side_open(s, &o);
+}
+
+static void
+pass(int64_t ns)
+{
+    clock_a.mono_ns += ns;
+    clock_a.wall_ns += ns;
+}
+
+/* The other side ended it: 0 or a reset; what it said before is in text. */
+static bool
+has_ended(int fd, char *text, size_t cap)
+{
+    static size_t have;
+    char buffer[4096];
+    ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+    have = text[0] == '\0' ? 0 : have;
+    for (ssize_t i = 0; i < n && have + 1 < cap; i++) {
+        text[have++] = buffer[i] >= ' ' && buffer[i] <= '~' ? buffer[i] : '.';
+        text[have] = '\0';
+    }
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+KIND_PARAMS(link_strangers, says_nothing)
+ParameterizedTest(struct kind *k, link_strangers, says_nothing, .timeout = 60)
+{
+    struct side a = {0}, none = {0};
+    char text[1024] = "";
+    begin_kind(k);
+    open_clocked(&a, k);
+    side_listen(&a);
+    uint64_t before = bbi_hub_memory(a.hub);
+    int fd = bare_connect(a.port);
+    UNTIL(&a, &none, bbi_hub_memory(a.hub) > before);
+    cr_assert_lt(bbi_hub_memory(a.hub) - before, 32 << 10);
+    pass(SECOND_NS * 49 / 10);
+    drive(&a, &none, SECOND_NS / 50);
+    cr_assert_not(has_ended(fd, text, sizeof(text)), "too early");
+    pass(SECOND_NS / 5);
+    UNTIL(&a, &none, logged(&a, "warning", "did not say who it is in time") == 1);
+    pass(SECOND_NS * 11 / 10);
+    UNTIL(&a, &none, has_ended(fd, text, sizeof(text)));
+    cr_assert_eq(strstr(text, "did not say who it is") != NULL, k->security == BBI_SECURITY_NONE,
+                 "said: %s", text);
+    UNTIL(&a, &none, bbi_hub_memory(a.hub) == before);
+    (void)close(fd);
+    side_close(&a);
+}
+
+/* One byte a second is as good as nothing. */
+Test(link_strangers, says_little, .timeout = 60)
+{
+    struct side a = {0}, none = {0};
+    unsigned char preface[BBI_LINK_PREFACE_BYTES];
+    char text[1024] = "";
+    open_clocked(&a, &KINDS[2]);
+    side_listen(&a);
+    bbi_link_preface_write(preface);
+    int fd = bare_connect(a.port);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(send(fd, preface + i, 1, MSG_NOSIGNAL), 1);
+        drive(&a, &none, SECOND_NS / 100);
+        cr_assert_not(has_ended(fd, text, sizeof(text)));
+        pass(SECOND_NS);
+    }
+    pass(SECOND_NS / 10);
+    UNTIL(&a, &none, has_ended(fd, text, sizeof(text)));
+    cr_assert_not_null(strstr(text, "did not say who it is"), "said: %s", text);
+    (void)close(fd);
+    side_close(&a);
+}
+
+static int
+count_ended(const int *fds, int count)
+{
+    int ended = 0;
+    for (int i = 0; i < count; i++) {
+        char text[64] = "";
+        ended += has_ended(fds[i], text, sizeof(text));
+    }
+    return ended;
+}
+
+/* 300 at once: 64 are listened to, the others closed at once, and a peer that comes after them comes up. */
+KIND_PARAMS(link_strangers, three_hundred)
+ParameterizedTest(struct kind *k, link_strangers, three_hundred, .timeout = 60)
+{
+    enum { COUNT = 300 };
+    static int fds[COUNT];
+    struct side a = {0}, b = {0}, none = {0};
+    struct bbi_hub_opts ob = opts_of(k, "bravo", 2);
+    begin_kind(k);
+    open_clocked(&a, k);
+    side_open(&b, &ob);
+    side_listen(&a);
+    uint64_t before = bbi_hub_memory(a.hub);
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = bare_connect(a.port);
+    }
+    UNTIL(&a, &none, count_ended(fds, COUNT) == COUNT - 64);
+    cr_assert_lt(bbi_hub_memory(a.hub) - before, 64 * (32 << 10));
+    cr_assert_eq(logged(&a, "warning", "were closed at once"), 1);
+    pass(SECOND_NS * 51 / 10);
+    UNTIL(&a, &none, logged(&a, "warning", "in time") == 1);
+    pass(SECOND_NS * 11 / 10);
+    UNTIL(&a, &none, count_ended(fds, COUNT) == COUNT && bbi_hub_memory(a.hub) == before);
+    side_dial(&b, a.port);
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(fds[i]);
+    }
+    pair_close(&a, &b);
+}
+
+/* Somebody listens and says nothing, as a process that was stopped: given up after 5 s, tried again, said once. */
+KIND_PARAMS(link_strangers, peer_that_was_stopped)
+ParameterizedTest(struct kind *k, link_strangers, peer_that_was_stopped, .timeout = 60)
+{
+    struct side a = {0}, none = {0};
+    uint16_t port;
+    begin_kind(k);
+    open_clocked(&a, k);
+    int fd = bare_listen(&port);
+    side_dial(&a, port);
+    drive(&a, &none, SECOND_NS / 20);
+    uint64_t before = bbi_hub_memory(a.hub);
+    for (int i = 1; i <= 5; i++) {
+        drive(&a, &none, SECOND_NS / 50); /* connected, and waiting */
+        cr_assert_eq(a.unavailable, i - 1);
+        pass(SECOND_NS * 51 / 10);
+        UNTIL(&a, &none, a.unavailable == i);
+        cr_assert_not_null(strstr(a.away, "did not say who it is"), "%s", a.away);
+        pass(SECOND_NS * 12 / 10);
+        cr_assert_leq(bbi_hub_memory(a.hub), 2 * before);
+    }
+    cr_assert_eq(logged(&a, "warning", ""), 1, "the same thing is not said again");
+    side_close(&a);
+    (void)close(fd);
+}
+
+/* A box that is up and goes silent is lost after 3 s, and asked before. */
+Test(link_strangers, silence_of_a_peer, .timeout = 60)
+{
+    struct side a = {0}, b = {0}, none = {0};
+    struct bbi_hub_opts ob = opts_of(&KINDS[2], "bravo", 2);
+    open_clocked(&a, &KINDS[2]);
+    side_open(&b, &ob);
+    side_listen(&b);
+    side_dial(&a, b.port);
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    drive(&a, &b, SECOND_NS / 20);
+    pass(SECOND_NS * 29 / 10);
+    drive(&a, &none, SECOND_NS / 100);
+    cr_assert(a.is_up, "%s", a.down);
+    pass(SECOND_NS / 5);
+    UNTIL(&a, &none, !a.is_up);
+    cr_assert_not_null(strstr(a.down, "silent"), "%s", a.down);
+    pass(2 * SECOND_NS); /* what it was told is not waited for any longer */
+    UNTIL(&a, &b, !b.is_up);
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    cr_assert_eq(a.resumed, 1);
+    pair_close(&a, &b);
+}
