@@ -24,7 +24,7 @@ enum { TRIES = 3 }; /* of a listing that was overwritten before it was read */
 
 struct call {
     struct bb_endpoint *ep;
-    struct bbi_ask ask;
+    struct bbi_bridge_ask ask;
     struct bbi_fault fault;
     struct bb_publisher *pub;
     struct bb_topic *topic;
@@ -32,7 +32,7 @@ struct call {
     uint64_t node_id, id;
     int64_t pid;
     /* What came. */
-    struct bbi_answer answer;
+    struct bbi_bridge_answer answer;
     struct bb_bridge_info *info; /* NULL: is not wanted */
     struct bb_link_info *links;
     size_t max, links_came;
@@ -112,7 +112,7 @@ static int
 send_request(struct call *c)
 {
     unsigned char buf[BBI_BRIDGE_ASK_MAX];
-    int64_t bytes = bbi_ask_write(buf, sizeof(buf), &c->ask);
+    int64_t bytes = bbi_bridge_ask_write(buf, sizeof(buf), &c->ask);
     int64_t wait_ns = c->ask.wait_ns;
     const struct bb_request_opts o = {
         .size = sizeof(o),
@@ -158,11 +158,11 @@ close_ends(struct call *c)
 /* ---- what comes --------------------------------------------------------------------------------- */
 
 static int
-take_links(struct call *c, struct bbi_answer_body *body)
+take_links(struct call *c, struct bbi_bridge_answer_body *body)
 {
     struct bb_link_info link;
     int rc;
-    while ((rc = bbi_link_read(&link, body)) == 0) {
+    while ((rc = bbi_bridge_link_read(&link, body)) == 0) {
         if (c->links_came < c->max) {
             c->links[c->links_came] = link;
         }
@@ -174,15 +174,15 @@ take_links(struct call *c, struct bbi_answer_body *body)
 static int
 take_reply(struct call *c, const struct bb_msg *msg, const struct bb_reply_info *info)
 {
-    struct bbi_answer_body body;
+    struct bbi_bridge_answer_body body;
     if (info->code != 0) { /* bb_reply_error(): of a responder that is no busbard as we know it */
         return bbi_fault_set(&c->fault, info->code, BBI_BRIDGE_NODE, "%.*s",
                              (int)(msg->bytes < 400 ? msg->bytes : 400), (const char *)msg->data);
     }
-    int rc = bbi_answer_read(&c->answer, &body, msg->data, msg->bytes);
+    int rc = bbi_bridge_answer_read(&c->answer, &body, msg->data, msg->bytes);
     rc = rc == 0 ? take_links(c, &body) : rc;
     if (rc == 0 && c->info != NULL && c->answer.code >= 0) {
-        rc = bbi_info_read(c->info, &body);
+        rc = bbi_bridge_info_read(c->info, &body);
     }
     if (rc < 0) {
         return bbi_fault_set(&c->fault, BB_ECORRUPT, BBI_BRIDGE_NODE,
@@ -234,12 +234,12 @@ ask_once(struct call *c)
 
 /* 0 or more: as the answer says. */
 static int
-ask(struct call *c, enum bbi_ask_kind kind)
+ask(struct call *c, enum bbi_bridge_ask_kind kind)
 {
     if (bbi_is_forked(c->ep->fork_gen)) {
         return BB_EFORKED;
     }
-    (void)snprintf(c->ask.request, sizeof(c->ask.request), "%s", bbi_ask_name(kind));
+    (void)snprintf(c->ask.request, sizeof(c->ask.request), "%s", bbi_bridge_ask_name(kind));
     c->fault = (struct bbi_fault){.uid = -1};
     int rc = BB_EOVERRUN;
     for (int i = 0; rc == BB_EOVERRUN && i < TRIES; i++) {
@@ -287,7 +287,7 @@ static int
 fill(struct call *c, const char *host, uint16_t port, const struct bb_link_opts *o)
 {
     int64_t timeout_ns = o->timeout_ns != 0 ? o->timeout_ns : TIMEOUT_NS;
-    c->ask = (struct bbi_ask){
+    c->ask = (struct bbi_bridge_ask){
         .port = port,
         .flags = o->flags,
         .slow = o->slow,
@@ -311,7 +311,7 @@ fill(struct call *c, const char *host, uint16_t port, const struct bb_link_opts 
 
 static int
 ask_of_place(struct call *c,
-             enum bbi_ask_kind kind,
+             enum bbi_bridge_ask_kind kind,
              const char *host,
              uint16_t port,
              const struct bb_link_opts *opts)
@@ -340,7 +340,7 @@ bb_listen(struct bb_endpoint *ep,
 /* One that has no other answer than its code. */
 static int
 ask_plainly(struct bb_endpoint *ep,
-            enum bbi_ask_kind kind,
+            enum bbi_bridge_ask_kind kind,
             const char *host,
             uint16_t port,
             const struct bb_link_opts *opts)

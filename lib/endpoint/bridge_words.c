@@ -31,16 +31,18 @@ struct word {
 #define COUNT_OF(words) (sizeof(words) / sizeof((words)[0]))
 
 static const struct word ask_words[] = {
-    WORD(bbi_ask, request, TEXT), WORD(bbi_ask, host, TEXT),   WORD(bbi_ask, name, TEXT),
-    WORD(bbi_ask, port, U32),     WORD(bbi_ask, flags, U32),   WORD(bbi_ask, slow, U32),
-    WORD(bbi_ask, max, U64),      WORD(bbi_ask, wait_ns, I64), WORD(bbi_ask, queue_bytes, U64),
+    WORD(bbi_bridge_ask, request, TEXT),    WORD(bbi_bridge_ask, host, TEXT),
+    WORD(bbi_bridge_ask, name, TEXT),       WORD(bbi_bridge_ask, port, U32),
+    WORD(bbi_bridge_ask, flags, U32),       WORD(bbi_bridge_ask, slow, U32),
+    WORD(bbi_bridge_ask, max, U64),         WORD(bbi_bridge_ask, wait_ns, I64),
+    WORD(bbi_bridge_ask, queue_bytes, U64),
 };
 
 static const struct word answer_words[] = {
-    WORD(bbi_answer, code, I64),
-    WORD(bbi_answer, sentence, CUT),
-    WORD(bbi_answer, port, U32),
-    WORD(bbi_answer, count, U64),
+    WORD(bbi_bridge_answer, code, I64),
+    WORD(bbi_bridge_answer, sentence, CUT),
+    WORD(bbi_bridge_answer, port, U32),
+    WORD(bbi_bridge_answer, count, U64),
 };
 
 #define INFO(field, kind) WORD(bb_bridge_info, field, kind)
@@ -249,7 +251,7 @@ read_words(const struct word *words,
            size_t count,
            void *out,
            const struct bb_value *table,
-           struct bbi_answer_body *body,
+           struct bbi_bridge_answer_body *body,
            struct bbi_fault *f)
 {
     struct bb_iter it;
@@ -291,13 +293,13 @@ static const char *const ask_names[] = {"",       "listen", "unlisten", "peer",
                                         "unpeer", "known",  "info",     "links"};
 
 const char *
-bbi_ask_name(enum bbi_ask_kind kind)
+bbi_bridge_ask_name(enum bbi_bridge_ask_kind kind)
 {
     return (size_t)kind < COUNT_OF(ask_names) ? ask_names[kind] : "";
 }
 
 int64_t
-bbi_ask_write(void *buf, size_t cap, const struct bbi_ask *ask)
+bbi_bridge_ask_write(void *buf, size_t cap, const struct bbi_bridge_ask *ask)
 {
     struct bb_builder b;
     bb_build_init(&b, buf, cap);
@@ -314,7 +316,7 @@ needs_host(int kind)
 }
 
 int
-bbi_ask_read(struct bbi_ask *out, const void *data, size_t bytes, struct bbi_fault *f)
+bbi_bridge_ask_read(struct bbi_bridge_ask *out, const void *data, size_t bytes, struct bbi_fault *f)
 {
     struct bb_value table;
     memset(out, 0, sizeof(*out));
@@ -361,7 +363,7 @@ put_table(struct bb_builder *b, const struct word *words, size_t count, const vo
 }
 
 static void
-put_parts(struct bb_builder *b, const struct bbi_answer_parts *parts)
+put_parts(struct bb_builder *b, const struct bbi_bridge_answer_parts *parts)
 {
     if (parts->info != NULL) {
         PUT_TEXT(b, INFO_KEY);
@@ -378,10 +380,10 @@ put_parts(struct bb_builder *b, const struct bbi_answer_parts *parts)
 }
 
 int64_t
-bbi_answer_write(void *buf,
-                 size_t cap,
-                 const struct bbi_answer *answer,
-                 const struct bbi_answer_parts *parts)
+bbi_bridge_answer_write(void *buf,
+                        size_t cap,
+                        const struct bbi_bridge_answer *answer,
+                        const struct bbi_bridge_answer_parts *parts)
 {
     struct bb_builder b;
     bb_build_init(&b, buf, cap);
@@ -395,10 +397,10 @@ bbi_answer_write(void *buf,
 }
 
 int
-bbi_answer_read(struct bbi_answer *out,
-                struct bbi_answer_body *body,
-                const void *data,
-                size_t bytes)
+bbi_bridge_answer_read(struct bbi_bridge_answer *out,
+                       struct bbi_bridge_answer_body *body,
+                       const void *data,
+                       size_t bytes)
 {
     struct bb_value table;
     memset(out, 0, sizeof(*out));
@@ -409,7 +411,7 @@ bbi_answer_read(struct bbi_answer *out,
 }
 
 int
-bbi_info_read(struct bb_bridge_info *out, const struct bbi_answer_body *body)
+bbi_bridge_info_read(struct bb_bridge_info *out, const struct bbi_bridge_answer_body *body)
 {
     size_t size = out->size;
     memset(out, 0, sizeof(*out));
@@ -420,7 +422,7 @@ bbi_info_read(struct bb_bridge_info *out, const struct bbi_answer_body *body)
 }
 
 int
-bbi_link_read(struct bb_link_info *out, struct bbi_answer_body *body)
+bbi_bridge_link_read(struct bb_link_info *out, struct bbi_bridge_answer_body *body)
 {
     struct bb_value v;
     if (body->links.left == 0) {

@@ -2,7 +2,7 @@
 /*
  * lib/link/control.c - requests of programs, answered at once or when the outcome is known.
  *
- *   bb_poll() ─► bbi_ask_read() ─► answer            what is known: places, looking, a peer that is only dialed
+ *   bb_poll() ─► bbi_bridge_ask_read() ─► answer            what is known: places, looking, a peer that is only dialed
  *                               └► waiter ─► answer  ONCE: dialed();  WAIT: the link is up;  KNOWN: barriers
  *
  * A waiter is answered once, then forgotten: with its outcome, or that time ran out.  There are at most WAITERS; who comes
@@ -72,11 +72,11 @@ struct bbi_control {
 static void
 send_answer(struct bbi_control *c,
             const struct bb_request_info *to,
-            const struct bbi_answer *answer,
-            const struct bbi_answer_parts *parts,
+            const struct bbi_bridge_answer *answer,
+            const struct bbi_bridge_answer_parts *parts,
             uint32_t more)
 {
-    int64_t bytes = bbi_answer_write(c->buf, sizeof(c->buf), answer, parts);
+    int64_t bytes = bbi_bridge_answer_write(c->buf, sizeof(c->buf), answer, parts);
     if (bytes < 0) {
         (void)!bb_reply_error(c->pub, to, (int)bytes, "the answer could not be built");
         return;
@@ -87,7 +87,7 @@ send_answer(struct bbi_control *c,
 static void
 answer_code(struct bbi_control *c, const struct bb_request_info *to, int code, const char *sentence)
 {
-    struct bbi_answer answer = {.code = code};
+    struct bbi_bridge_answer answer = {.code = code};
     (void)snprintf(answer.sentence, sizeof(answer.sentence), "%s", sentence);
     send_answer(c, to, &answer, NULL, 0);
 }
@@ -107,7 +107,7 @@ static struct waiter *
 add_waiter(struct bbi_control *c,
            enum waits_for what,
            const struct bb_request_info *to,
-           const struct bbi_ask *ask)
+           const struct bbi_bridge_ask *ask)
 {
     int64_t now = bbi_os_mono_ns();
     int64_t wait_ns = ask->wait_ns > 0 ? ask->wait_ns : 0;
@@ -326,7 +326,7 @@ static void
 look_at_barriers(struct bbi_control *c, struct waiter *w, int64_t now)
 {
     size_t known;
-    struct bbi_answer answer = {0};
+    struct bbi_bridge_answer answer = {0};
     if (is_all_known(w, &known)) {
         answer.count = known;
     } else if (now >= w->deadline_ns) {
@@ -365,7 +365,7 @@ look_at_waiters(struct bbi_control *c, int64_t now)
 /* ---- what is asked ------------------------------------------------------------------------------ */
 
 static void
-do_listen(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_ask *ask)
+do_listen(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
     struct bbi_fault f = {.uid = -1};
     uint16_t port = 0;
@@ -374,14 +374,14 @@ do_listen(struct bbi_control *c, const struct bb_request_info *to, const struct 
         answer_fault(c, to, rc, &f);
         return;
     }
-    send_answer(c, to, &(struct bbi_answer){.port = port}, NULL, 0);
+    send_answer(c, to, &(struct bbi_bridge_answer){.port = port}, NULL, 0);
 }
 
 /* Of what is to end; what: "listens at", "is dialed at". */
 static void
 answer_end(struct bbi_control *c,
            const struct bb_request_info *to,
-           const struct bbi_ask *ask,
+           const struct bbi_bridge_ask *ask,
            int rc,
            const char *what)
 {
@@ -396,21 +396,23 @@ answer_end(struct bbi_control *c,
 }
 
 static void
-do_unlisten(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_ask *ask)
+do_unlisten(struct bbi_control *c,
+            const struct bb_request_info *to,
+            const struct bbi_bridge_ask *ask)
 {
     int rc = bbi_hub_unlisten(c->o.hub, ask->host, (uint16_t)ask->port);
     answer_end(c, to, ask, rc, "listens at");
 }
 
 static void
-do_unpeer(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_ask *ask)
+do_unpeer(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
     int rc = bbi_hub_undial(c->o.hub, ask->host, (uint16_t)ask->port);
     answer_end(c, to, ask, rc, "is linked to");
 }
 
 static int
-check_peer(const struct bbi_ask *ask, struct bbi_fault *f)
+check_peer(const struct bbi_bridge_ask *ask, struct bbi_fault *f)
 {
     if ((ask->flags & ~(uint32_t)(BB_PEER_ONCE | BB_PEER_WAIT)) != 0) {
         return bbi_fault_set(f, BB_ENOTSUP, "flags",
@@ -430,7 +432,7 @@ check_peer(const struct bbi_ask *ask, struct bbi_fault *f)
 }
 
 static void
-do_peer(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_ask *ask)
+do_peer(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
     struct bbi_fault f = {.uid = -1};
     struct waiter *w = NULL;
@@ -459,7 +461,7 @@ do_peer(struct bbi_control *c, const struct bb_request_info *to, const struct bb
 }
 
 static void
-do_known(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_ask *ask)
+do_known(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
     size_t boxes = 0;
     for (struct bbi_box *b = bbi_hub_next(c->o.hub, NULL); b != NULL;
@@ -514,13 +516,13 @@ do_info(struct bbi_control *c, const struct bb_request_info *to)
     (void)snprintf(info.engine_why, sizeof(info.engine_why), "%s", bbi_net_why(net));
     (void)snprintf(info.security, sizeof(info.security), "%s", bbi_security_name(c->o.security));
     memcpy(info.box, c->o.self->node.v, sizeof(info.box));
-    const struct bbi_answer_parts parts = {.info = &info};
-    send_answer(c, to, &(struct bbi_answer){0}, &parts, 0);
+    const struct bbi_bridge_answer_parts parts = {.info = &info};
+    send_answer(c, to, &(struct bbi_bridge_answer){0}, &parts, 0);
 }
 
 /* Some at a time; all of one moment. */
 static void
-do_links(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_ask *ask)
+do_links(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
     struct links links;
     int rc = list_links(c, &links);
@@ -528,12 +530,12 @@ do_links(struct bbi_control *c, const struct bb_request_info *to, const struct b
         answer_code(c, to, rc, bb_strerror(rc));
         return;
     }
-    const struct bbi_answer answer = {.count = links.count};
+    const struct bbi_bridge_answer answer = {.count = links.count};
     size_t wanted = ask->max < links.count ? (size_t)ask->max : links.count;
     size_t sent = 0;
     do {
         size_t left = wanted - sent;
-        const struct bbi_answer_parts parts = {
+        const struct bbi_bridge_answer_parts parts = {
             .links = links.v + sent,
             .link_count = left < BBI_BRIDGE_LINKS_EACH ? left : BBI_BRIDGE_LINKS_EACH,
         };
@@ -546,8 +548,8 @@ do_links(struct bbi_control *c, const struct bb_request_info *to, const struct b
 static void
 do_ask(struct bbi_control *c,
        const struct bb_request_info *to,
-       enum bbi_ask_kind kind,
-       const struct bbi_ask *ask)
+       enum bbi_bridge_ask_kind kind,
+       const struct bbi_bridge_ask *ask)
 {
     char sentence[128];
     switch (kind) {
@@ -586,16 +588,16 @@ static void
 take(struct bbi_control *c, const struct bb_msg *msg)
 {
     struct bb_request_info to;
-    struct bbi_ask ask;
+    struct bbi_bridge_ask ask;
     struct bbi_fault f = {.uid = -1};
     if (msg->status != NULL || bb_msg_request(msg, &to) != 0) {
         return;
     }
-    int kind = bbi_ask_read(&ask, msg->data, msg->bytes, &f);
+    int kind = bbi_bridge_ask_read(&ask, msg->data, msg->bytes, &f);
     if (kind < 0) {
         answer_fault(c, &to, kind, &f);
     } else {
-        do_ask(c, &to, (enum bbi_ask_kind)kind, &ask);
+        do_ask(c, &to, (enum bbi_bridge_ask_kind)kind, &ask);
     }
 }
 

@@ -33,7 +33,7 @@ struct daemon {
     struct bb_subscriber *sub;
     struct bb_publisher *pub;
     void (*answer)(struct daemon *d, const struct bb_request_info *to);
-    struct bbi_ask ask; /* the last */
+    struct bbi_bridge_ask ask; /* the last */
     int asked;
     _Atomic int stop;
     pthread_t thread;
@@ -48,7 +48,7 @@ run_daemon(void *user)
     struct bb_request_info to;
     while (!d->stop) {
         if (bb_poll(d->sub, &m, 1, 20 * MS_NS) == 1 && bb_msg_request(&m, &to) == 0
-            && bbi_ask_read(&d->ask, m.data, m.bytes, &f) >= 0) {
+            && bbi_bridge_ask_read(&d->ask, m.data, m.bytes, &f) >= 0) {
             d->asked++;
             d->answer(d, &to);
         }
@@ -80,12 +80,12 @@ stop(struct daemon *d)
 static void
 say(struct daemon *d,
     const struct bb_request_info *to,
-    const struct bbi_answer *answer,
-    const struct bbi_answer_parts *parts,
+    const struct bbi_bridge_answer *answer,
+    const struct bbi_bridge_answer_parts *parts,
     uint32_t more)
 {
     static unsigned char buf[BBI_BRIDGE_ANSWER_MAX];
-    int64_t bytes = bbi_answer_write(buf, sizeof(buf), answer, parts);
+    int64_t bytes = bbi_bridge_answer_write(buf, sizeof(buf), answer, parts);
     (void)!bb_reply(d->pub, to, buf, (size_t)bytes, BB_VALUE | more);
 }
 
@@ -207,7 +207,7 @@ Test(bridge_call, wrong_arguments_ask_nobody)
 static void
 answer_port(struct daemon *d, const struct bb_request_info *to)
 {
-    say(d, to, &(struct bbi_answer){.port = 4711, .count = 3}, NULL, 0);
+    say(d, to, &(struct bbi_bridge_answer){.port = 4711, .count = 3}, NULL, 0);
 }
 
 Test(bridge_call, what_is_asked_arrives)
@@ -242,7 +242,8 @@ Test(bridge_call, what_is_asked_arrives)
 static void
 answer_no(struct daemon *d, const struct bb_request_info *to)
 {
-    say(d, to, &(struct bbi_answer){.code = -ECONNREFUSED, .sentence = "nobody listens at h:1"},
+    say(d, to,
+        &(struct bbi_bridge_answer){.code = -ECONNREFUSED, .sentence = "nobody listens at h:1"},
         NULL, 0);
 }
 
@@ -272,8 +273,8 @@ answer_links(struct daemon *d, const struct bb_request_info *to)
             memset(links[n].last, 'w', sizeof(links[n].last) - 1);
             links[n++].sent = ++sent;
         }
-        say(d, to, &(struct bbi_answer){.count = LINKS},
-            &(struct bbi_answer_parts){.links = links, .link_count = n},
+        say(d, to, &(struct bbi_bridge_answer){.count = LINKS},
+            &(struct bbi_bridge_answer_parts){.links = links, .link_count = n},
             sent < wanted ? (uint32_t)BB_REPLY_MORE : 0);
     } while (sent < wanted);
 }
@@ -304,7 +305,7 @@ static void
 answer_info(struct daemon *d, const struct bb_request_info *to)
 {
     const struct bb_bridge_info info = {.name = "box-1", .pid = 77, .up = 3, .local_lost = 5};
-    say(d, to, &(struct bbi_answer){0}, &(struct bbi_answer_parts){.info = &info}, 0);
+    say(d, to, &(struct bbi_bridge_answer){0}, &(struct bbi_bridge_answer_parts){.info = &info}, 0);
 }
 
 Test(bridge_call, a_program_of_another_age_gets_what_its_struct_has)
@@ -363,8 +364,8 @@ static void
 answer_short(struct daemon *d, const struct bb_request_info *to)
 {
     const struct bb_link_info link = {.sent = 1};
-    say(d, to, &(struct bbi_answer){.count = 9},
-        &(struct bbi_answer_parts){.links = &link, .link_count = 1}, 0);
+    say(d, to, &(struct bbi_bridge_answer){.count = 9},
+        &(struct bbi_bridge_answer_parts){.links = &link, .link_count = 1}, 0);
 }
 
 Test(bridge_call, a_listing_with_holes_is_asked_for_again_and_not_believed)

@@ -45,59 +45,59 @@ Test(bridge_words, a_full_answer_comes_through)
     static struct bb_link_info links[BBI_BRIDGE_LINKS_EACH];
     static struct bb_bridge_info info, info_back;
     struct bb_link_info back;
-    struct bbi_answer answer = {.code = -111, .port = 65535, .count = UINT64_MAX}, got;
-    struct bbi_answer_body body;
+    struct bbi_bridge_answer answer = {.code = -111, .port = 65535, .count = UINT64_MAX}, got;
+    struct bbi_bridge_answer_body body;
     memset(answer.sentence, 's', sizeof(answer.sentence) - 1);
     fill_info(&info);
     for (size_t i = 0; i < BBI_BRIDGE_LINKS_EACH; i++) {
         fill_link(&links[i]);
         links[i].sent = i;
     }
-    const struct bbi_answer_parts parts = {
+    const struct bbi_bridge_answer_parts parts = {
         .info = &info, .links = links, .link_count = BBI_BRIDGE_LINKS_EACH};
-    int64_t bytes = bbi_answer_write(buf, sizeof(buf), &answer, &parts);
+    int64_t bytes = bbi_bridge_answer_write(buf, sizeof(buf), &answer, &parts);
     cr_assert_gt(bytes, 0, "%s", bb_strerror((int)bytes));
-    cr_assert_eq(bbi_answer_read(&got, &body, buf, (size_t)bytes), 0);
+    cr_assert_eq(bbi_bridge_answer_read(&got, &body, buf, (size_t)bytes), 0);
     cr_assert_eq(memcmp(&got, &answer, sizeof(got)), 0);
-    cr_assert_eq(bbi_info_read(&info_back, &body), 0);
+    cr_assert_eq(bbi_bridge_info_read(&info_back, &body), 0);
     cr_assert_eq(memcmp(&info_back, &info, sizeof(info)), 0);
     for (size_t i = 0; i < BBI_BRIDGE_LINKS_EACH; i++) {
-        cr_assert_eq(bbi_link_read(&back, &body), 0);
+        cr_assert_eq(bbi_bridge_link_read(&back, &body), 0);
         cr_assert_eq(memcmp(&back, &links[i], sizeof(back)), 0, "link %zu", i);
     }
-    cr_assert_eq(bbi_link_read(&back, &body), BB_EEND);
+    cr_assert_eq(bbi_bridge_link_read(&back, &body), BB_EEND);
 }
 
 Test(bridge_words, zeros_come_through_as_nothing)
 {
-    struct bbi_answer answer = {0}, got;
-    struct bbi_answer_body body;
+    struct bbi_bridge_answer answer = {0}, got;
+    struct bbi_bridge_answer_body body;
     struct bb_link_info link = {0}, back;
     struct bb_bridge_info info;
-    const struct bbi_answer_parts parts = {.links = &link, .link_count = 1};
-    int64_t empty = bbi_answer_write(buf, sizeof(buf), &answer, NULL);
+    const struct bbi_bridge_answer_parts parts = {.links = &link, .link_count = 1};
+    int64_t empty = bbi_bridge_answer_write(buf, sizeof(buf), &answer, NULL);
     cr_assert_eq(empty, 16, "an empty table, not %lld bytes", (long long)empty);
-    cr_assert_eq(bbi_answer_read(&got, &body, buf, (size_t)empty), 0);
-    cr_assert_eq(bbi_info_read(&info, &body), BB_ENOENT);
-    cr_assert_eq(bbi_link_read(&back, &body), BB_EEND);
+    cr_assert_eq(bbi_bridge_answer_read(&got, &body, buf, (size_t)empty), 0);
+    cr_assert_eq(bbi_bridge_info_read(&info, &body), BB_ENOENT);
+    cr_assert_eq(bbi_bridge_link_read(&back, &body), BB_EEND);
 
-    int64_t bytes = bbi_answer_write(buf, sizeof(buf), &answer, &parts);
+    int64_t bytes = bbi_bridge_answer_write(buf, sizeof(buf), &answer, &parts);
     memset(&back, 0xff, sizeof(back));
-    cr_assert_eq(bbi_answer_read(&got, &body, buf, (size_t)bytes), 0);
-    cr_assert_eq(bbi_link_read(&back, &body), 0);
+    cr_assert_eq(bbi_bridge_answer_read(&got, &body, buf, (size_t)bytes), 0);
+    cr_assert_eq(bbi_bridge_link_read(&back, &body), 0);
     cr_assert_eq(memcmp(&back, &link, sizeof(back)), 0);
 }
 
-static struct bbi_ask
-full_ask(enum bbi_ask_kind kind)
+static struct bbi_bridge_ask
+full_ask(enum bbi_bridge_ask_kind kind)
 {
-    struct bbi_ask a = {.port = 65535,
-                        .flags = UINT32_MAX,
-                        .slow = UINT32_MAX,
-                        .queue_bytes = UINT64_MAX,
-                        .max = UINT64_MAX,
-                        .wait_ns = INT64_MIN};
-    strcpy(a.request, bbi_ask_name(kind));
+    struct bbi_bridge_ask a = {.port = 65535,
+                               .flags = UINT32_MAX,
+                               .slow = UINT32_MAX,
+                               .queue_bytes = UINT64_MAX,
+                               .max = UINT64_MAX,
+                               .wait_ns = INT64_MIN};
+    strcpy(a.request, bbi_bridge_ask_name(kind));
     memset(a.host, 'h', sizeof(a.host) - 1);
     memset(a.name, 'n', sizeof(a.name) - 1);
     return a;
@@ -106,15 +106,15 @@ full_ask(enum bbi_ask_kind kind)
 Test(bridge_words, every_request_comes_through)
 {
     for (int kind = BBI_ASK_LISTEN; kind <= BBI_ASK_LINKS; kind++) {
-        struct bbi_ask ask = full_ask((enum bbi_ask_kind)kind), got;
+        struct bbi_bridge_ask ask = full_ask((enum bbi_bridge_ask_kind)kind), got;
         struct bbi_fault f = {0};
         unsigned char exact[BBI_BRIDGE_ASK_MAX];
-        int64_t bytes = bbi_ask_write(exact, sizeof(exact), &ask);
+        int64_t bytes = bbi_bridge_ask_write(exact, sizeof(exact), &ask);
         cr_assert_gt(bytes, 0);
-        cr_assert_eq(bbi_ask_read(&got, exact, (size_t)bytes, &f), kind, "%s", f.sentence);
+        cr_assert_eq(bbi_bridge_ask_read(&got, exact, (size_t)bytes, &f), kind, "%s", f.sentence);
         cr_assert_eq(memcmp(&got, &ask, sizeof(got)), 0);
     }
-    cr_assert_str_eq(bbi_ask_name((enum bbi_ask_kind)99), "");
+    cr_assert_str_eq(bbi_bridge_ask_name((enum bbi_bridge_ask_kind)99), "");
 }
 
 /* ---- requests that are wrong -------------------------------------------------------------------- */
@@ -146,7 +146,7 @@ put_count(const char *key, uint64_t v)
 
 /* Each in memory of exactly its size, for the sanitizers. */
 static int
-read_it(struct bbi_ask *out, struct bbi_fault *f)
+read_it(struct bbi_bridge_ask *out, struct bbi_fault *f)
 {
     bb_put_end(&b);
     int64_t bytes = bb_build_end(&b);
@@ -156,7 +156,7 @@ read_it(struct bbi_ask *out, struct bbi_fault *f)
     memcpy(exact, buf, (size_t)bytes);
     memset(f, 0, sizeof(*f));
     memset(out, 0xff, sizeof(*out));
-    int rc = bbi_ask_read(out, exact, (size_t)bytes, f);
+    int rc = bbi_bridge_ask_read(out, exact, (size_t)bytes, f);
     free(exact);
     return rc;
 }
@@ -164,7 +164,7 @@ read_it(struct bbi_ask *out, struct bbi_fault *f)
 Test(bridge_words, a_wrong_field_is_named)
 {
     static char longest[BBI_BRIDGE_HOST_BYTES];
-    struct bbi_ask a;
+    struct bbi_bridge_ask a;
     struct bbi_fault f;
     memset(longest, 'a', sizeof(longest));
 
@@ -204,7 +204,7 @@ Test(bridge_words, a_wrong_field_is_named)
 
 Test(bridge_words, what_must_be_there_is)
 {
-    struct bbi_ask a;
+    struct bbi_bridge_ask a;
     struct bbi_fault f;
     begin("peer");
     put_count("port", 80);
@@ -231,7 +231,7 @@ Test(bridge_words, what_must_be_there_is)
 
 Test(bridge_words, the_future_is_passed_over_or_named)
 {
-    struct bbi_ask a;
+    struct bbi_bridge_ask a;
     struct bbi_fault f;
     begin("info");
     put_text("colour", "green", 5); /* a field of later */
@@ -248,20 +248,20 @@ Test(bridge_words, the_future_is_passed_over_or_named)
 
 Test(bridge_words, what_is_no_table_is_refused)
 {
-    struct bbi_ask a;
+    struct bbi_bridge_ask a;
     struct bbi_fault f = {0};
-    struct bbi_answer answer;
-    struct bbi_answer_body body;
+    struct bbi_bridge_answer answer;
+    struct bbi_bridge_answer_body body;
     bb_build_init(&b, buf, sizeof(buf));
     bb_put_count(&b, 5);
     size_t bytes = (size_t)bb_build_end(&b);
-    cr_assert_eq(bbi_ask_read(&a, buf, bytes, &f), BB_ETYPE);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, bytes), BB_ETYPE);
-    cr_assert_eq(bbi_ask_read(&a, buf, 7, &f), BB_ECORRUPT);
-    cr_assert_eq(bbi_ask_read(&a, buf, 0, &f), BB_ECORRUPT);
+    cr_assert_eq(bbi_bridge_ask_read(&a, buf, bytes, &f), BB_ETYPE);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, bytes), BB_ETYPE);
+    cr_assert_eq(bbi_bridge_ask_read(&a, buf, 7, &f), BB_ECORRUPT);
+    cr_assert_eq(bbi_bridge_ask_read(&a, buf, 0, &f), BB_ECORRUPT);
     memset(buf, 0xff, 64);
-    cr_assert_eq(bbi_ask_read(&a, buf, 64, &f), BB_ECORRUPT);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, 64), BB_ECORRUPT);
+    cr_assert_eq(bbi_bridge_ask_read(&a, buf, 64, &f), BB_ECORRUPT);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, 64), BB_ECORRUPT);
 }
 
 /* ---- answers of others ------------------------------------------------------------------------- */
@@ -269,8 +269,8 @@ Test(bridge_words, what_is_no_table_is_refused)
 Test(bridge_words, a_text_of_an_answer_is_cut)
 {
     static char text[4096];
-    struct bbi_answer answer;
-    struct bbi_answer_body body;
+    struct bbi_bridge_answer answer;
+    struct bbi_bridge_answer_body body;
     struct bb_link_info link;
     memset(text, 'x', sizeof(text));
     bb_build_init(&b, buf, sizeof(buf));
@@ -284,29 +284,30 @@ Test(bridge_words, a_text_of_an_answer_is_cut)
     bb_put_end(&b);
     bb_put_end(&b);
     size_t bytes = (size_t)bb_build_end(&b);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, bytes), 0);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, bytes), 0);
     cr_assert_eq(strlen(answer.sentence), sizeof(answer.sentence) - 1);
-    cr_assert_eq(bbi_link_read(&link, &body), 0);
+    cr_assert_eq(bbi_bridge_link_read(&link, &body), 0);
     cr_assert_eq(strlen(link.last), sizeof(link.last) - 1);
 }
 
 Test(bridge_words, a_wrong_answer_is_refused)
 {
-    struct bbi_answer answer;
-    struct bbi_answer_body body;
+    struct bbi_bridge_answer answer;
+    struct bbi_bridge_answer_body body;
     struct bb_link_info link;
     bb_build_init(&b, buf, sizeof(buf));
     bb_put_table_begin(&b);
     put_text("code", "no", 2);
     bb_put_end(&b);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), BB_ETYPE);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), BB_ETYPE);
 
     bb_build_init(&b, buf, sizeof(buf));
     bb_put_table_begin(&b);
     bb_put_string(&b, "code", 4);
     bb_put_integer(&b, INT64_MIN); /* no status */
     bb_put_end(&b);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), BB_ECORRUPT);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)),
+                 BB_ECORRUPT);
 
     bb_build_init(&b, buf, sizeof(buf));
     bb_put_table_begin(&b);
@@ -315,14 +316,14 @@ Test(bridge_words, a_wrong_answer_is_refused)
     bb_put_count(&b, 1);
     bb_put_end(&b);
     bb_put_end(&b);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), 0);
-    cr_assert_eq(bbi_link_read(&link, &body), BB_ETYPE);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), 0);
+    cr_assert_eq(bbi_bridge_link_read(&link, &body), BB_ETYPE);
 
     bb_build_init(&b, buf, sizeof(buf));
     bb_put_table_begin(&b);
     put_count("links", 3);
     bb_put_end(&b);
-    cr_assert_eq(bbi_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), BB_ETYPE);
+    cr_assert_eq(bbi_bridge_answer_read(&answer, &body, buf, (size_t)bb_build_end(&b)), BB_ETYPE);
 }
 
 Test(bridge_words, addresses_are_as_people_write_them)
