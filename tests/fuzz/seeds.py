@@ -462,6 +462,32 @@ def seeds_bridged():
     yield "link-text-beyond", step(1, link(text_bytes=19))
 
 
+def seeds_bridge_words():
+    """Requests to busbard and its answers: tables by name, their keys in order."""
+    def table(**fields):
+        """A tuple holds a value that is native already."""
+        put = {int: native_count, bytes: native_string, tuple: lambda native: native[0]}
+        return native_container(TABLE, *(part for key in sorted(fields) for part in (
+            native_string(key.encode()), put[type(fields[key])](fields[key]))))
+
+    def integer(n):
+        return (word(INTEGER, struct.pack("<q", n)),)
+
+    link = table(address=b"[::1]:4711", name=b"box-2", box=bytes(range(16)), state=2, dialed=1, slow=1,
+                 last=b"why", sent=7, retry_in_ns=integer(-1), cipher=b"none")
+    info = table(name=b"box-1", box=bytes(range(16)), engine=b"epoll", engine_why=b"w" * 300, pid=integer(7))
+    yield "peer", table(request=b"peer", host=b"box-2", port=4711, name=b"n", flags=1, slow=2,
+                        queue_bytes=1 << 20, wait_ns=integer(10 ** 10))
+    yield "listen", table(request=b"listen", host=b"*")
+    yield "links", table(request=b"links", max=3, colour=b"green")
+    yield "known", table(request=b"known", wait_ns=integer(2 ** 63 - 1))
+    yield "long-host", table(request=b"unpeer", host=b"h" * 120, port=1)
+    yield "wrong-type", table(request=b"unpeer", host=7, port=1)
+    yield "answer", table(code=integer(-111), sentence=b"why not", port=1, count=2,
+                          links=(native_container(VECTOR, link, link),), info=(info,))
+    yield "wrong-answer", table(links=(native_container(VECTOR, native_count(1)),), info=b"no table")
+
+
 def main():
     here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     seeds = {name[6:]: made for name, made in globals().items() if name.startswith("seeds_")}

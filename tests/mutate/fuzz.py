@@ -45,6 +45,10 @@ FAULTS = [
     ("dictionary", "shm/ring_read.c", "r->filtered += unwanted;", "r->filtered += unwanted + 1;"),
     ("store_command", "lib/store/command.c", "|| bytes > from.bytes - *off", ""),
     ("store_command", "lib/store/ops.c", "rc = splice(made, &b, &at, unit, b.each,", "rc = splice(made, &b, &at, unit, 1,"),
+    ("bridge_words", "lib/endpoint/bridge_words.c", "if (bytes >= w->room) {", "if (bytes > w->room) {"),
+    ("bridge_words", "lib/endpoint/bridge_words.c", "return bytes == w->room ? 0 : BB_ETYPE;", "return 0;"),
+    ("bridge_words", "lib/endpoint/bridge_words.c", "w->kind == U32 && u64 > UINT32_MAX", "false"),
+    ("bridge_words", "lib/endpoint/bridge_words.c", "memchr(s, '\\0', bytes) != NULL", "false"),
     ("pcap", "tools/sensor/packet.c", "if (s.bytes < 4) {", "if (s.bytes < 2) {"),
     ("pcap", "tools/sensor/packet.c", "|| s->bytes < 8", "|| s->bytes < 1"),
 ]
