@@ -158,7 +158,9 @@ bbi_control_dialed(struct bbi_control *control,
     for (size_t i = 0; i < WAITERS; i++) {
         struct waiter *w = &control->waiters[i];
         if (is_at(w, WAITS_ONCE, address) || is_at(w, WAITS_UP, address)) {
-            end_waiter(control, w, status, status < 0 ? sentence : "");
+            char why[512];
+            (void)snprintf(why, sizeof(why), "no link to %s: %s", address, sentence);
+            end_waiter(control, w, status, status < 0 ? why : "");
         }
     }
 }

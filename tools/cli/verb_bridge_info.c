@@ -19,11 +19,12 @@ static void
 print_json(const struct bb_bridge_info *info, const struct cli_links *links)
 {
     struct cli_json j = {0};
-    char box[CLI_BOX_BYTES];
+    char box[CLI_BOX_BYTES], epoch[17];
     cli_json_object(&j, NULL);
     cli_json_text(&j, "name", info->name);
     cli_json_text(&j, "box", cli_box_text(box, info->box));
-    cli_json_count(&j, "epoch", info->epoch);
+    (void)snprintf(epoch, sizeof(epoch), "%016" PRIx64, info->epoch);
+    cli_json_text(&j, "epoch", epoch); /* as text: many readers of JSON round such numbers */
     cli_json_text(&j, "engine", info->engine);
     cli_json_text(&j, "engine_why", info->engine_why);
     cli_json_text(&j, "security", info->security);
@@ -59,7 +60,7 @@ print_bridge(const struct bb_bridge_info *info)
     char box[CLI_BOX_BYTES], a[CLI_NUMBER_BYTES];
     print_text("bridge      ", info->name);
     printf("box         %s\n", cli_box_text(box, info->box));
-    printf("busbard     pid %" PRId64 ", since %s, epoch %" PRIx64 "\n", info->pid,
+    printf("busbard     pid %" PRId64 ", since %s, epoch %016" PRIx64 "\n", info->pid,
            cli_wall(a, info->started_wall_ns), info->epoch);
     printf("engine      %s%s%s\n", info->engine, info->engine_why[0] != '\0' ? ": " : "",
            info->engine_why);
@@ -83,7 +84,10 @@ print_state(const struct bb_link_info *l)
         printf(", tried again in %s", cli_span(a, l->retry_in_ns));
     }
     printf("; %s; up %" PRIu64 " times, tried %" PRIu64 " times\n",
-           l->dialed != 0 ? "we keep it up" : "it came to us", l->ups, l->attempts);
+           l->dialed != 0             ? "we keep it up"
+           : l->state == BB_LINK_DOWN ? "not tried from here"
+                                      : "it came to us",
+           l->ups, l->attempts);
     if (l->last[0] != '\0') {
         print_text("  last      ", l->last);
     }

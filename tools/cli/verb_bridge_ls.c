@@ -12,6 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* put_text - a cell that comes from elsewhere, and may hold blanks. */
+static void
+put_text(struct cli_cells *t, const char *text)
+{
+    struct cli_buffer out = {0};
+    cli_put_escaped(&out, text, strlen(text), 0);
+    cli_cell(t, "%.*s", (int)out.bytes, out.bytes > 0 ? out.p : "");
+    cli_buffer_free(&out);
+}
+
 static void
 put_row(struct cli_cells *t, const struct bb_link_info *l)
 {
@@ -19,9 +29,8 @@ put_row(struct cli_cells *t, const struct bb_link_info *l)
     char queue[CLI_NUMBER_BYTES];
     int is_place = l->state == BB_LINK_LISTENING;
 
-    cli_cell_escaped(t, l->name[0] != '\0' ? l->name : "-",
-                     l->name[0] != '\0' ? strlen(l->name) : 1);
-    cli_cell_escaped(t, l->address, strlen(l->address));
+    put_text(t, l->name[0] != '\0' ? l->name : "-");
+    put_text(t, l->address);
     cli_cell(t, "%s", bb_link_state_name(l->state));
     cli_cell(t, "%s", l->state == BB_LINK_UP ? cli_wall(since, l->up_wall_ns) : "-");
     if (is_place) {
@@ -35,8 +44,7 @@ put_row(struct cli_cells *t, const struct bb_link_info *l)
         cli_cell(t, "%" PRIu64, l->dropped + l->lost_before);
         cli_cell(t, "%" PRIu64, l->gap_messages);
     }
-    cli_cell_escaped(t, l->last[0] != '\0' ? l->last : "-",
-                     l->last[0] != '\0' ? strlen(l->last) : 1);
+    put_text(t, l->last[0] != '\0' ? l->last : "-");
 }
 
 static int
