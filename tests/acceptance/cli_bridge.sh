@@ -94,8 +94,8 @@ check never_added refuses 4 "nothing is linked to $there" a remove "$there" # ca
 
 # 22: A listens, B peers: both see the other.
 check add_and_wait quietly 0 a add "$there" --wait --name box-2 --queue 1MiB --slow disconnect
-check added_at_a soon told watch-a peer_added box-2
-check added_at_b soon told watch-b peer_added box-1
+check added_at_a soon told watch-a 'peer added' box-2
+check added_at_b soon told watch-b 'peer added' box-1
 check up_at_a is a '.name == "box-2" and .state == "up" and .dialed and .address == $at
     and .slow == "disconnect" and .queue_max == 1048576 and .cipher != "none" and .attempts == 1 and .ups == 1' --arg at "$there"
 check up_at_b is b '.name == "box-1" and .state == "up" and (.dialed | not)'
@@ -134,19 +134,20 @@ check one_message_counted soon delivered
 
 # 23: A is told that it was ended there; who ended it, that it is removed.
 check remove quietly 0 a remove "$there"
-check removed_at_a soon told watch-a peer_removed box-2
-check lost_at_b soon told watch-b peer_lost box-1
+check removed_at_a soon told watch-a 'peer removed' box-2
+check lost_at_b soon told watch-b 'peer lost' box-1
 check down_at_a soon is a '.name == "box-2" and .state == "down" and (.dialed | not) and .retry_in_ns == null'
 check reason_at_b soon is b '.name == "box-1" and .state == "down" and (.last | contains("taken down"))'
 check remove_twice refuses 4 "nothing is linked to $there" a remove "$there"
 
 # 24: B dies; its successor at the same address is found again.
 check add_again quietly 0 a add "$there" --wait --name box-2
-check added_again soon told watch-a peer_added box-2 2
+check added_again soon told watch-a 'peer added' box-2 2
+disown "${pid_of[box-2]}" # bash says nothing of its death
 check kill_b kill -KILL "${pid_of[box-2]}"
-check lost_at_a soon told watch-a peer_lost box-2
+check lost_at_a soon told watch-a 'peer lost' box-2
 check box_2_again daemon box-2 b --psk "$box/psk" --listen "$there" --retry-max 0.2
-check found_again soon told watch-a peer_added box-2 3
+check found_again soon told watch-a 'peer added' box-2 3
 check up_again soon is a '.name == "box-2" and .state == "up" and .ups == 3'
 check remove_again quietly 0 a remove "$there"
 
@@ -154,10 +155,10 @@ check remove_again quietly 0 a remove "$there"
 closed=$(at b add --listen 127.0.0.1:0)
 check closes quietly 0 b remove --listen "127.0.0.1:$closed"
 check closed_once refuses 1 "no link to 127.0.0.1:$closed: .*refused" a add "127.0.0.1:$closed" --once
-check unavailable_once soon told watch-a peer_unavailable "127.0.0.1:$closed"
+check unavailable_once soon told watch-a 'peer unavailable' "127.0.0.1:$closed"
 check once_is_forgotten is_not a '.address == $at' --arg at "127.0.0.1:$closed"
 check closed_wait refuses 3 'it is tried on' a add "127.0.0.1:$closed" --wait -W 300ms
-check unavailable_often soon told watch-a peer_unavailable "127.0.0.1:$closed" 3
+check unavailable_often soon told watch-a 'peer unavailable' "127.0.0.1:$closed" 3
 check down_says_why soon is a '.address == $at and .dialed and .state != "up" and .last != "" and .attempts > 1' --arg at "127.0.0.1:$closed"
 check listener_appears gives "$closed" b add --listen "127.0.0.1:$closed"
 check then_it_is_up soon is a '.address == $at and .state == "up"' --arg at "127.0.0.1:$closed"
