@@ -280,9 +280,9 @@ read_open(struct reading *r)
 {
     struct stat st;
     struct daemon_wrong wrong;
-    if (fstat(fileno(r->file), &st) == 0 && !S_ISREG(st.st_mode)) {
-        return daemon_wrong_set(
-            r->wrong, "%.100s is not a regular file; name the one with [bridge]", r->path);
+    if (fstat(fileno(r->file), &st) == 0 && S_ISDIR(st.st_mode)) {
+        return daemon_wrong_set(r->wrong, "%.100s is a directory; name the file with [bridge]",
+                                r->path);
     }
     if (parse(r) != 0) {
         return -1;
