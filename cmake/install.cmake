@@ -4,7 +4,7 @@
 #
 #   runtime   the shared library that programs load
 #   dev       what programs are built with: headers, static library, busbar.pc, CMake package, man3
-#   programs  busbar and busbar-sensor, their man pages and completion, the documents
+#   programs  busbar, busbard and busbar-sensor, their man pages and completion, the documents
 
 include(CMakePackageConfigHelpers)
 set(bb_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/busbar")
@@ -44,6 +44,12 @@ foreach(program busbar_cli busbard busbar_sensor)
         install(TARGETS ${program} RUNTIME COMPONENT programs)
     endif()
 endforeach()
+
+# Where systemd looks; it has no multiarch folders.
+if(TARGET busbard)
+    configure_file(tools/daemon/systemd/busbard@.service.in "${PROJECT_BINARY_DIR}/busbard@.service" @ONLY)
+    install(FILES "${PROJECT_BINARY_DIR}/busbard@.service" DESTINATION lib/systemd/system COMPONENT programs)
+endif()
 
 # tools/completion/NAME.bash completes NAME.
 file(GLOB found CONFIGURE_DEPENDS tools/completion/*.bash)

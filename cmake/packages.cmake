@@ -52,7 +52,10 @@ bb_package(dev libbusbar-dev libdevel
 bb_package(programs busbar net
     SUMMARY "message bus in shared memory - programs"
     TEXT "This package holds busbar, which publishes, subscribes and looks at buses"
-         "from the command line, and busbar-sensor, a network sensor that uses it.")
+         "from the command line, busbard, which links buses of several boxes, and"
+         "busbar-sensor, a network sensor that uses it.")
+# `busbar pki` runs it.
+set(CPACK_DEBIAN_PROGRAMS_PACKAGE_RECOMMENDS openssl)
 
 # For the library CPack would write maintainer scripts that call ldconfig, where Debian wants a trigger; it
 # does so as soon as it looks at a library for any reason.  So the script below does what there is to do:

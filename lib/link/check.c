@@ -57,6 +57,17 @@ check_user_key(struct bbi_daemon_plan *plan, const char *dir, struct bbi_fault *
     return rc < 0 ? rc : 0;
 }
 
+/* check_places - that nobody else can reach what is only for this user. */
+static int
+check_places(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < opts->listen_count; i++) {
+        rc = bbi_hub_may_listen(BBI_SECURITY_USER_KEY, opts->listen[i].host, f);
+    }
+    return rc;
+}
+
 static int
 check_keys(struct bbi_daemon_plan *plan,
            enum bbi_security security,
@@ -73,7 +84,8 @@ check_keys(struct bbi_daemon_plan *plan,
         bbi_link_keys_wipe(&keys);
         return rc;
     case BBI_SECURITY_USER_KEY:
-        return check_user_key(plan, opts->dir, f);
+        rc = check_places(opts, f);
+        return rc != 0 ? rc : check_user_key(plan, opts->dir, f);
     case BBI_SECURITY_NONE:
         break;
     }

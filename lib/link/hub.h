@@ -94,6 +94,9 @@ bbi_hub_net(struct bbi_hub *hub); /* to watch descriptors, for its name and reas
  */
 BB_MUST_USE int bbi_hub_listen(
     struct bbi_hub *hub, const char *host, uint16_t port, uint16_t *port_out, struct bbi_fault *f);
+/* bbi_hub_may_listen - 0, or why bbi_hub_listen() would not, with this security: for who wants to know before. */
+BB_MUST_USE int
+bbi_hub_may_listen(enum bbi_security security, const char *host, struct bbi_fault *f);
 BB_MUST_USE int bbi_hub_unlisten(struct bbi_hub *hub, const char *host, uint16_t port);
 
 struct bbi_dial_opts {

@@ -6,13 +6,13 @@
 #include <string.h>
 
 /* Who has the user's key is this user, on this box: beyond it that says nothing. */
-static int
-check_place(const struct bbi_hub *hub, const char *host, struct bbi_fault *f)
+int
+bbi_hub_may_listen(enum bbi_security security, const char *host, struct bbi_fault *f)
 {
     if (host == NULL || strlen(host) >= BBI_HUB_HOST_BYTES) {
         return bbi_fault_set(f, BB_EINVAL, "", "a place to listen on is HOST:PORT");
     }
-    if (hub->opts.security != BBI_SECURITY_USER_KEY) {
+    if (security != BBI_SECURITY_USER_KEY) {
         return 0;
     }
     int rc = bbi_net_is_loopback(host, f);
@@ -30,7 +30,7 @@ int
 bbi_hub_listen(
     struct bbi_hub *hub, const char *host, uint16_t port, uint16_t *port_out, struct bbi_fault *f)
 {
-    int rc = check_place(hub, host, f);
+    int rc = bbi_hub_may_listen(hub->opts.security, host, f);
     if (rc != 0) {
         return rc;
     }

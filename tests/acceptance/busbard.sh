@@ -103,7 +103,7 @@ keyless()
     local where
     for where in '*:0' 0.0.0.0:0 '[::]:0'; do
         run 5 "$busbard" --bus keyless --listen "$where" && says '--cert' && says '--psk' && says '--insecure' \
-            && silent "$out" || return 1
+            && silent "$out" && run 5 "$busbard" --bus keyless --listen "$where" --check && says '--insecure' || return 1
     done
 }
 check keyless_listening_elsewhere_refused keyless

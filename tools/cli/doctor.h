@@ -39,7 +39,8 @@ __attribute__((format(printf, 4, 5))) void cli_check_add(
 __attribute__((format(printf, 2, 3))) void
 cli_check_fix(struct cli_doctor *d, const char *format, ...);
 
-void cli_doctor_box(struct cli_doctor *d); /* the machine and this user's limits */
+void cli_doctor_box(struct cli_doctor *d);   /* the machine and this user's limits */
+void cli_doctor_links(struct cli_doctor *d); /* what links between boxes would use */
 int
 cli_doctor_bus(struct cli_doctor *d); /* the bus, when d->look is open; CLI_DONE or an exit code */
 

@@ -153,6 +153,7 @@ run(const struct cli_call *call, const void *options)
     find_directory(d);
     open_bus(d);
     cli_doctor_box(d);
+    cli_doctor_links(d);
     if (d->look != NULL) {
         code = cli_doctor_bus(d);
     }
