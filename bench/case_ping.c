@@ -161,8 +161,10 @@ bench_cast_ping(const struct bench_plan *plan,
     }
 }
 
-static void
-gather(const struct bench_plan *plan, const struct bench_stage *st, struct bench_sample *out)
+void
+bench_gather_ping(const struct bench_plan *plan,
+                  const struct bench_stage *st,
+                  struct bench_sample *out)
 {
     const struct bench_actor *a = &st->actors[0];
     (void)plan;
@@ -212,7 +214,7 @@ run(const struct bench_case *c,
         p->beside = modes[i].beside;
         p->extra[0] = "cpu_share";
         p->cast = bench_cast_ping;
-        p->gather = gather;
+        p->gather = bench_gather_ping;
     }
     return bench_race(o, report, plans, count, NULL);
 }

@@ -36,10 +36,17 @@ extern const struct bench_case bench_case_store_persistent, bench_case_store_get
 extern const struct bench_case bench_case_store_sync, bench_case_store_expire;
 extern const struct bench_case bench_case_store_readers;
 
+/* case_bridge.c */
+extern const struct bench_case bench_case_bridge_one_to_one, bench_case_bridge_ping_pong;
+extern const struct bench_case bench_case_bridge_fan_out;
+
 /* case_ping.c: the two sides of a round trip, whose times are in the first one's histogram. */
 void bench_cast_ping(const struct bench_plan *plan,
                      const struct bench_options *o,
                      struct bench_stage *st);
+void bench_gather_ping(const struct bench_plan *plan,
+                       const struct bench_stage *st,
+                       struct bench_sample *out);
 
 /* case_skip.c: publisher and reader by turns on two cores; what the reader takes for a message, in extra[0]. */
 void bench_cast_turns(const struct bench_plan *plan,

@@ -46,6 +46,12 @@ struct bench_setup {
     uint64_t keys;        /* that the store is filled with */
     unsigned window;      /* batches that may wait for their answer */
     unsigned commit;      /* commands of a transaction, where the client decides on that */
+
+    /* Of the cases of links: publishers and subscribers are two boxes, which only TCP joins. */
+    bool is_bridge;
+    bool is_tls;        /* encrypted and authenticated, by a key that both have */
+    const char *engine; /* busbard's --engine; NULL: its own choice */
+    int box_cpu[2];     /* core of each box, for what start starts there; -1: any */
 };
 
 enum {
@@ -59,6 +65,9 @@ enum {
     BENCH_CAN_SLEEP = 1u << 7,
     BENCH_CAN_STORE = 1u << 8,   /* has a store */
     BENCH_CAN_DURABLE = 1u << 9, /* which can be durable */
+    BENCH_CAN_BRIDGE =
+        1u << 10, /* from one box to another: streams that lose nothing, pings, fan-out */
+    BENCH_CAN_TLS = 1u << 11, /* the same, encrypted */
 };
 
 struct bench_store_driver; /* store.h */
@@ -73,6 +82,8 @@ struct bench_driver {
     /* In the harness's process, before any fork: shared memory, daemons.  May be NULL. */
     int (*start)(const struct bench_setup *s, void **shared);
     void (*stop)(void *shared);
+    /* CPU time so far of what start started, ns.  NULL: nothing of that. */
+    int64_t (*carriers_cpu_ns)(void *shared);
 
     /* index: 0 .. publishers - 1, or subscribers - 1.  pub_open returns when others can connect to it. */
     int (*pub_open)(const struct bench_setup *s, void *shared, unsigned index, void **pub);

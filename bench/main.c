@@ -9,13 +9,29 @@
 #include <string.h>
 
 static const struct bench_case *const cases[] = {
-    &bench_case_one_to_one,   &bench_case_fan_out,       &bench_case_fan_in,
-    &bench_case_many_rings,   &bench_case_many_topics,   &bench_case_ping_pong,
-    &bench_case_open_loop,    &bench_case_slow_reader,   &bench_case_unwanted,
-    &bench_case_skip,         &bench_case_attach,        &bench_case_record_mix,
-    &bench_case_log_lane,     &bench_case_store_put,     &bench_case_store_put_unique,
-    &bench_case_store_get,    &bench_case_store_sync,    &bench_case_store_persistent,
-    &bench_case_store_expire, &bench_case_store_readers,
+    &bench_case_one_to_one,
+    &bench_case_fan_out,
+    &bench_case_fan_in,
+    &bench_case_many_rings,
+    &bench_case_many_topics,
+    &bench_case_ping_pong,
+    &bench_case_open_loop,
+    &bench_case_slow_reader,
+    &bench_case_unwanted,
+    &bench_case_skip,
+    &bench_case_attach,
+    &bench_case_record_mix,
+    &bench_case_log_lane,
+    &bench_case_store_put,
+    &bench_case_store_put_unique,
+    &bench_case_store_get,
+    &bench_case_store_sync,
+    &bench_case_store_persistent,
+    &bench_case_store_expire,
+    &bench_case_store_readers,
+    &bench_case_bridge_one_to_one,
+    &bench_case_bridge_ping_pong,
+    &bench_case_bridge_fan_out,
 };
 
 enum { CASE_COUNT = sizeof(cases) / sizeof(cases[0]) };
@@ -24,7 +40,7 @@ static void
 list_cases(void)
 {
     for (unsigned i = 0; i < CASE_COUNT; i++) {
-        (void)printf("%-16s  %s\n", cases[i]->name, cases[i]->what);
+        (void)printf("%-17s  %s\n", cases[i]->name, cases[i]->what);
     }
 }
 

@@ -44,6 +44,9 @@ enum {
     OPT_SINGLE,
     OPT_WAIT,
     OPT_DATA,
+    OPT_ENGINE,
+    OPT_TLS,
+    OPT_PLAIN,
     OPT_HELP,
 };
 
@@ -78,6 +81,9 @@ static const struct option table[] = {
     {"single", no_argument, NULL, OPT_SINGLE},
     {"wait", required_argument, NULL, OPT_WAIT},
     {"data", required_argument, NULL, OPT_DATA},
+    {"engine", required_argument, NULL, OPT_ENGINE},
+    {"tls", no_argument, NULL, OPT_TLS},
+    {"plain", no_argument, NULL, OPT_PLAIN},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -104,6 +110,8 @@ bench_options_help(FILE *out)
         "  --coarse             busbar: time stamps from the coarse clock\n"
         "  --single             busbar: a loan for each message, not for each batch\n"
         "  --data FILE          record-mix: a log, one JSON object a line, .gz or plain\n"
+        "  --engine E           bridge-*: only links by io_uring, or by epoll (both)\n"
+        "  --tls | --plain      bridge-*: only encrypted links, or only plain ones (both)\n"
         "Who is measured, round robin\n"
         "  --peer NAME[,NAME]   `list` shows them, `all` takes all (busbar)\n"
         "  --raw | --no-raw     a bare ring beside them (raw)\n"
@@ -295,6 +303,17 @@ read_wait(struct bench_options *o, const char *value)
     return -1;
 }
 
+static int
+read_engine(struct bench_options *o, const char *value)
+{
+    if (strcmp(value, "io_uring") != 0 && strcmp(value, "epoll") != 0) {
+        (void)fprintf(stderr, "busbar-bench: --engine %s: give io_uring or epoll.\n", value);
+        return -1;
+    }
+    o->engine = value;
+    return 0;
+}
+
 static bool
 is_pin_value(const char *word)
 {
@@ -379,6 +398,11 @@ read_switch(struct bench_options *o, int opt)
     case OPT_SINGLE:
         o->is_single = true;
         return 0;
+    case OPT_TLS:
+    case OPT_PLAIN:
+        o->has_tls = true;
+        o->is_tls = opt == OPT_TLS;
+        return 0;
     case OPT_HELP:
         o->wants_help = true;
         return 0;
@@ -399,6 +423,8 @@ read_one(struct bench_options *o, int opt, const char *name, const char *value)
         return read_pin(o, value);
     case OPT_WAIT:
         return read_wait(o, value);
+    case OPT_ENGINE:
+        return read_engine(o, value);
     case OPT_DATA:
         o->data = value;
         return 0;

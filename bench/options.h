@@ -26,6 +26,8 @@ struct bench_options {
     enum bench_pinning pinning;
     int cpus[BENCH_LIST_MAX]; /* of --pin; else those that we may use */
     unsigned cpu_count;
+    const char *engine;   /* of --engine; NULL: each that there is */
+    bool has_tls, is_tls; /* --tls or --plain was given */
     bool is_lossy, is_copying, is_fenced, is_coarse, is_single, without_raw;
     bool has_wait; /* --wait was given */
     enum bench_wait wait;

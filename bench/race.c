@@ -36,7 +36,8 @@ bench_cpu(const struct bench_options *o, unsigned index)
 bool
 bench_is_reliable(const struct bench_plan *plan, const struct bench_driver *driver)
 {
-    return plan->setup.is_reliable && (plan->setup.is_store || (driver->can & BENCH_CAN_RELY) != 0);
+    bool is_lossless_kind = plan->setup.is_store || plan->setup.is_bridge;
+    return plan->setup.is_reliable && (is_lossless_kind || (driver->can & BENCH_CAN_RELY) != 0);
 }
 
 void
@@ -62,6 +63,7 @@ bench_plan_init(struct bench_plan *plan,
                   .is_coarse = o->is_coarse,
                   .is_single = o->is_single,
                   .window = 1,
+                  .box_cpu = {-1, -1},
                   .commit = BENCH_STORE_COMMIT},
         .seconds = o->seconds,
         .warm_s = 0.06,
@@ -222,8 +224,8 @@ is_able(const struct bench_plan *plan, const struct bench_driver *d)
 {
     /* Some can only do ping-pong. */
     unsigned streams = BENCH_CAN_RELY | BENCH_CAN_LOSE;
-    bool is_apt = (plan->needs & (BENCH_CAN_PING | BENCH_CAN_STORE)) != 0
-                  || (d != NULL && (d->can & streams) != 0);
+    unsigned others = BENCH_CAN_PING | BENCH_CAN_STORE | BENCH_CAN_BRIDGE | BENCH_CAN_TLS;
+    bool is_apt = (plan->needs & others) != 0 || (d != NULL && (d->can & streams) != 0);
     return d != NULL && is_apt && (d->can & plan->needs) == plan->needs;
 }
 

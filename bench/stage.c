@@ -314,6 +314,17 @@ await_end(struct bench_stage *st)
     return 0;
 }
 
+/* Called at both ends of the window: what was used in between stays there. */
+static void
+count_carriers(struct bench_stage *st, int64_t sign)
+{
+    int64_t (*used)(void *) = st->setup.is_store ? NULL : st->driver->carriers_cpu_ns;
+    if (used != NULL) {
+        st->carriers_cpu_ns += sign * used(st->shared);
+        st->carriers_window_ns += sign * bench_now_ns();
+    }
+}
+
 static int
 lead(struct bench_stage *st)
 {
@@ -333,7 +344,9 @@ lead(struct bench_stage *st)
     int rc = let_run(st, st->warm_s);
     if (rc == 0) {
         set_phase(st, BENCH_MEASURE);
+        count_carriers(st, -1);
         rc = let_run(st, st->seconds);
+        count_carriers(st, 1);
     }
     set_phase(st, BENCH_DRAIN);
     signal_stopped(st, SIGCONT);

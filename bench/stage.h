@@ -72,6 +72,9 @@ struct bench_stage {
     const void *user; /* the case's; made before the fork */
     unsigned actor_count;
 
+    /* Of the window: CPU time of what the driver's start started. */
+    int64_t carriers_cpu_ns, carriers_window_ns;
+
     alignas(128) _Atomic uint32_t phase;                  /* the harness */
     alignas(128) _Atomic uint64_t sent[BENCH_PUBLISHERS]; /* by each publisher, before BENCH_SENT */
     alignas(128) _Atomic uint32_t pubs_done;              /* publishers that have set `sent` */

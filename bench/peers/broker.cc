@@ -437,10 +437,11 @@ extern const bench_driver bench_driver_broker;
 const bench_driver bench_driver_broker = {
     "broker",
     BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_RELY | BENCH_CAN_TOPICS
-        | BENCH_CAN_SPIN | BENCH_CAN_SLEEP | BENCH_CAN_STORE,
+        | BENCH_CAN_SPIN | BENCH_CAN_SLEEP | BENCH_CAN_STORE | BENCH_CAN_BRIDGE,
     describe,
     start,
     stop,
+    nullptr,
     pub_open,
     pub_send,
     pub_close,

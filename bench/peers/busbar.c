@@ -6,8 +6,12 @@
  * Copy       published from a buffer of ours, delivered as copies.
  * Reliable   the publisher waits for a slow subscriber; lossy: subscribers get checked copies.
  * Topics     "bench/<publisher>/<number>"; subscribers want "bench/", or only the first ones by name.
+ * Links      publishers and subscribers are on two buses, joined by two busbards (boxes.h).  A bridge never holds a
+ *            publisher: its own queue is bounded, and drops.  So a window is lent (credit.h): 8192 messages or 4 MiB,
+ *            half of what the data lane's ring holds, and nothing may be lost within it.
  */
 #include "bench/bus.h"
+#include "bench/peers/boxes.h"
 #include "bench/peers/stores.h"
 #include "bench/shuffle.h"
 
@@ -18,6 +22,8 @@
 enum {
     LOANS_MAX = 32,   /* for each bb_loan_batch */
     TOPIC_BYTES = 48, /* of a topic's name, at most */
+    WINDOW_MESSAGES = 8192,
+    WINDOW_BYTES = 4 << 20,
 };
 
 struct pub {
@@ -29,23 +35,50 @@ struct pub {
     size_t size;
     unsigned batch;
     bool is_single; /* a loan for each message */
+    bool is_linked;
+    struct bench_window window; /* is_linked */
 };
 
 struct sub {
     struct bb_endpoint *ep;
     struct bb_subscriber *sub;
+    struct bench_boxes *boxes; /* NULL: one bus */
+    unsigned index;
     struct bb_msg msgs[BENCH_BUS_POLL];
 };
+
+static int
+start(const struct bench_setup *s, void **shared)
+{
+    return s->is_bridge ? bench_boxes_start(s, shared) : 0;
+}
+
+static void
+stop(void *shared)
+{
+    if (shared != NULL) {
+        bench_boxes_stop(shared);
+    }
+}
+
+static int64_t
+carriers_cpu_ns(void *shared)
+{
+    return shared != NULL ? bench_boxes_cpu_ns(shared) : 0;
+}
 
 static void
 describe(const struct bench_setup *s, FILE *out)
 {
     static const char *const waits[] = {"spin", "sleep", "hybrid"};
+    bool has_own_ring = !s->is_bridge && (s->ring_bytes != 0 || s->ring_depth != 0);
     (void)fprintf(out, "%s, %s, %s, %s ring", bb_version(),
                   s->is_reliable ? s->is_evicting ? "reliable (evict)" : "reliable (block)"
                                  : "lossy",
                   s->is_copying || !s->is_reliable ? "copies" : "views",
-                  s->ring_bytes != 0 || s->ring_depth != 0 ? "own" : "control lane's");
+                  s->is_bridge   ? "data lane's"
+                  : has_own_ring ? "own"
+                                 : "control lane's");
     if (s->ring_bytes != 0) {
         (void)fprintf(out, " of %" PRIu64 " bytes", s->ring_bytes);
     }
@@ -92,16 +125,30 @@ open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
     return p->topics != NULL ? 0 : bench_bus_complain("cannot open topics", BB_ENOMEM, NULL);
 }
 
-static int
-pub_open(const struct bench_setup *s, void *shared, unsigned index, void **pub)
+static void
+open_window(const struct bench_setup *s, struct pub *p, void *shared, unsigned index)
 {
-    (void)shared;
+    struct bench_boxes *boxes = shared;
+    uint64_t fitting = WINDOW_BYTES / s->size;
+    p->is_linked = true;
+    bench_window_open(&p->window, s, &boxes->credit, index,
+                      fitting < WINDOW_MESSAGES ? fitting : WINDOW_MESSAGES);
+}
+
+static int
+pub_open(const struct bench_setup *setup, void *shared, unsigned index, void **pub)
+{
+    struct bench_place place;
+    const struct bench_setup *s = bench_boxes_at(&place, setup, setup->is_ping ? index : 0);
     struct pub *p = calloc(1, sizeof(*p));
     if (p == NULL) {
         return bench_bus_complain("cannot open a publisher", BB_ENOMEM, NULL);
     }
     p->size = s->size;
     p->batch = s->batch < BENCH_BUS_MORE ? s->batch : BENCH_BUS_MORE;
+    if (s->is_bridge) {
+        open_window(s, p, shared, index);
+    }
     int rc = bench_bus_endpoint(s, "pub", index, &p->ep);
     rc = rc < 0 ? rc : bench_bus_publisher(s, p->ep, &p->pub);
     rc = rc < 0 ? rc : open_topics(s, p, index);
@@ -192,14 +239,32 @@ send_copies(struct pub *p, struct bench_source *src, uint64_t count)
 }
 
 static int
-pub_send(void *pub, struct bench_source *src, uint64_t count)
+send_some(struct pub *p, struct bench_source *src, uint64_t count)
 {
-    struct pub *p = pub;
     if (p->buffer != NULL) {
         return send_copies(p, src, count);
     }
     return p->topic_count == 1 && p->batch > 1 && !p->is_single ? send_loan_batches(p, src, count)
                                                                 : send_loans(p, src, count);
+}
+
+static int
+pub_send(void *pub, struct bench_source *src, uint64_t count)
+{
+    struct pub *p = pub;
+    while (p->is_linked && count > 0) {
+        uint64_t number = src->word & BENCH_NUMBER_MASK;
+        if (!bench_window_has_room(&p->window, number)
+            && bench_window_await(&p->window, number) < 0) {
+            return -1;
+        }
+        uint64_t room = p->window.limit - number, n = room < count ? room : count;
+        if (send_some(p, src, n) < 0) {
+            return -1;
+        }
+        count -= n;
+    }
+    return count > 0 ? send_some(p, src, count) : 0;
 }
 
 /* ---- subscriber -------------------------------------------------------------------------------- */
@@ -208,6 +273,9 @@ static void
 sub_close(void *sub)
 {
     struct sub *r = sub;
+    if (r->boxes != NULL) {
+        bench_credit_close(&r->boxes->credit, r->index);
+    }
     bb_subscriber_close(r->sub);
     bb_endpoint_close(r->ep);
     free(r);
@@ -231,12 +299,18 @@ want_some(const struct bench_setup *s, struct sub *r)
 }
 
 static int
-sub_open(const struct bench_setup *s, void *shared, unsigned index, void **sub)
+sub_open(const struct bench_setup *setup, void *shared, unsigned index, void **sub)
 {
-    (void)shared;
+    struct bench_place place;
+    const struct bench_setup *s = bench_boxes_at(&place, setup, setup->is_ping ? index : 1);
     struct sub *r = calloc(1, sizeof(*r));
     if (r == NULL) {
         return bench_bus_complain("cannot open a subscriber", BB_ENOMEM, NULL);
+    }
+    r->index = index;
+    if (s->is_bridge) {
+        r->boxes = shared;
+        bench_credit_open(&r->boxes->credit, index);
     }
     char prefix[TOPIC_BYTES] = "bench/";
     if (s->is_ping) {
@@ -267,6 +341,9 @@ sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
     for (int i = 0; i < got; i++) {
         bench_take(sink, r->msgs[i].data, r->msgs[i].bytes);
     }
+    if (r->boxes != NULL && got > 0) {
+        bench_credit_tell(&r->boxes->credit, r->index, sink);
+    }
     return got;
 }
 
@@ -274,8 +351,11 @@ const struct bench_driver bench_driver_busbar = {
     .name = "busbar",
     .can = BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_LOSE | BENCH_CAN_RELY
            | BENCH_CAN_TOPICS | BENCH_CAN_SPIN | BENCH_CAN_SLEEP | BENCH_CAN_STORE
-           | BENCH_CAN_DURABLE,
+           | BENCH_CAN_DURABLE | BENCH_CAN_BRIDGE | BENCH_CAN_TLS,
     .describe = describe,
+    .start = start,
+    .stop = stop,
+    .carriers_cpu_ns = carriers_cpu_ns,
     .pub_open = pub_open,
     .pub_send = pub_send,
     .pub_close = pub_close,

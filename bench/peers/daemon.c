@@ -10,6 +10,7 @@
 #include "bench/clock.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +38,12 @@ become(const struct bench_daemon_opts *o, int out, pid_t harness)
         _exit(127);
     }
     (void)setsid();
+    if (o->cpu != NULL && *o->cpu >= 0) {
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        CPU_SET((size_t)*o->cpu, &set);
+        (void)sched_setaffinity(0, sizeof(set), &set);
+    }
     (void)prctl(PR_SET_PDEATHSIG, o->death_signal != 0 ? o->death_signal : SIGKILL);
     if (getppid() != harness) {
         _exit(127);
@@ -138,6 +145,13 @@ bench_daemon_kill(const struct bench_daemon *d)
     (void)kill(d->pid, SIGKILL);
     while (waitpid(d->pid, NULL, 0) < 0 && errno == EINTR) {
     }
+}
+
+int64_t
+bench_daemon_cpu_ns(const struct bench_daemon *d)
+{
+    clockid_t clock;
+    return clock_getcpuclockid(d->pid, &clock) == 0 ? bench_clock_ns(clock) : 0;
 }
 
 int

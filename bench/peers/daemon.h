@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { BENCH_DAEMON_ARGS = 12 };
+enum { BENCH_DAEMON_ARGS = 20 };
 
 struct bench_daemon {
     pid_t pid;
@@ -32,6 +32,7 @@ struct bench_daemon_opts {
     const char *name;                    /* of the program, without its folders */
     const char *argv[BENCH_DAEMON_ARGS]; /* NULL at the end */
     int death_signal;                    /* that it gets when the harness dies; 0: SIGKILL */
+    const int *cpu;                      /* the core to run on; NULL or -1: any */
     /* Whether it serves clients by now; the daemon's pid and log_path are set already. */
     bool (*is_ready)(const struct bench_setup *s, void *shared);
 };
@@ -49,6 +50,8 @@ int bench_daemon_start(struct bench_daemon *d,
 /* bench_daemon_stop - ask it to end; after 5 s, kill it. */
 void bench_daemon_stop(const struct bench_daemon *d);
 void bench_daemon_kill(const struct bench_daemon *d);
+/* bench_daemon_cpu_ns - CPU time that it used so far, in all its threads; 0: that cannot be known. */
+int64_t bench_daemon_cpu_ns(const struct bench_daemon *d);
 
 /* bench_daemon_configure - write its configuration file.  Returns 0, or -1 after saying why on stderr. */
 __attribute__((format(printf, 3, 4))) int

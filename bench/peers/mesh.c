@@ -9,12 +9,15 @@
 #include "bench/shuffle.h"
 
 #include "bench/clock.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     URL_BYTES = 256,
@@ -36,6 +39,7 @@ struct bench_mesh {
     const char *name; /* the driver's, for what it says */
     enum bench_mesh_kind kind;
     size_t bytes;
+    uint16_t *ports;      /* is_bridge: of each outlet, by publisher; behind what was heard */
     struct heard heard[]; /* by subscriber */
 };
 
@@ -57,6 +61,39 @@ say_no_memory(const struct bench_mesh *mesh, const char *doing)
     return -ENOMEM;
 }
 
+/* A free port of the loopback, which is taken as long as *fd is open. */
+static int
+take_port(uint16_t *port, int *fd)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof(at);
+    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&at, sizeof(at)) < 0
+        || getsockname(*fd, (struct sockaddr *)&at, &bytes) < 0) {
+        return -errno;
+    }
+    *port = ntohs(at.sin_port);
+    return 0;
+}
+
+/* All are held until the last is found, so that they differ. */
+static int
+find_ports(uint16_t *ports, size_t count)
+{
+    int rc = 0, fds[BENCH_PUBLISHERS];
+    size_t open = 0;
+    if (count > BENCH_PUBLISHERS) {
+        return -E2BIG;
+    }
+    for (; rc == 0 && open < count; open++) {
+        rc = take_port(&ports[open], &fds[open]);
+    }
+    while (open > 0) {
+        (void)close(fds[--open]);
+    }
+    return rc;
+}
+
 int
 bench_mesh_start(const struct bench_mesh_library *library,
                  const char *driver_name,
@@ -68,7 +105,9 @@ bench_mesh_start(const struct bench_mesh_library *library,
     if (rc < 0) {
         return rc;
     }
-    size_t bytes = sizeof(struct bench_mesh) + s->subscribers * sizeof(struct heard);
+    size_t ports = s->is_bridge ? (size_t)s->publishers * s->subscribers : 0;
+    size_t bytes = sizeof(struct bench_mesh) + s->subscribers * sizeof(struct heard)
+                   + ports * sizeof(uint16_t);
     struct bench_mesh *mesh =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (mesh == MAP_FAILED) {
@@ -81,6 +120,13 @@ bench_mesh_start(const struct bench_mesh_library *library,
     mesh->name = driver_name;
     mesh->kind = kind;
     mesh->bytes = bytes;
+    mesh->ports = (uint16_t *)(void *)&mesh->heard[s->subscribers];
+    rc = find_ports(mesh->ports, ports);
+    if (rc < 0) {
+        (void)fprintf(stderr, "%s: looking for free ports: %s\n", driver_name, strerror(-rc));
+        (void)munmap(mesh, bytes);
+        return rc;
+    }
     *shared = mesh;
     return 0;
 }
@@ -97,11 +143,17 @@ bench_mesh_stop(void *shared)
 /* The publisher's outlet for one subscriber; pubsub: number 0, for all. */
 static void
 name_outlet(const struct bench_setup *s,
+            const struct bench_mesh *mesh,
             unsigned publisher,
             unsigned subscriber,
             char url[URL_BYTES])
 {
-    (void)snprintf(url, URL_BYTES, "ipc://%s/p%u-%u", s->dir, publisher, subscriber);
+    if (s->is_bridge) {
+        unsigned port = mesh->ports[publisher * s->subscribers + subscriber];
+        (void)snprintf(url, URL_BYTES, "tcp://127.0.0.1:%u", port);
+    } else {
+        (void)snprintf(url, URL_BYTES, "ipc://%s/p%u-%u", s->dir, publisher, subscriber);
+    }
 }
 
 /* ---- topics ------------------------------------------------------------------------------------- */
@@ -175,7 +227,8 @@ open_outlets(struct bench_mesh_pub *pub)
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < pub->outlet_count; i++) {
         char url[URL_BYTES];
-        name_outlet(s, pub->index, pub->is_pubsub ? 0 : s->is_ping ? 1 - pub->index : i, url);
+        unsigned subscriber = pub->is_pubsub ? 0 : s->is_ping ? 1 - pub->index : i;
+        name_outlet(s, pub->mesh, pub->index, subscriber, url);
         rc = pub->mesh->library->open_outlet(pub, outlet_at(pub, i), url);
     }
     return rc;
@@ -350,7 +403,7 @@ open_inlet(struct bench_mesh_sub *sub)
             continue;
         }
         char url[URL_BYTES];
-        name_outlet(s, i, sub->is_pubsub ? 0 : sub->index, url);
+        name_outlet(s, sub->mesh, i, sub->is_pubsub ? 0 : sub->index, url);
         rc = sub->mesh->library->connect(sub->inlet, url);
     }
     return rc;

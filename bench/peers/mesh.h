@@ -7,6 +7,7 @@
  *            own way; BENCH_MESH_DRIVER makes drivers of it, one for each kind.
  * Ends       A publisher has outlets, which wait for connections at ipc:// addresses below the case's directory;
  *            a subscriber has one inlet, connected to an outlet of each publisher.  Nobody has to be open first.
+ *            Between boxes they wait at ports of the loopback that were free when start looked.
  * Kinds      push    an outlet for each subscriber; nothing is lost
  *            pubsub  one outlet for all; the topic is a prefix of 8 bytes; the first message waits until all
  *                    subscribers are there, because it would reach nobody before
@@ -92,6 +93,13 @@ struct bench_mesh_library {
 
 /* bench_mesh_count_subscriptions - of each subscriber: one for each wanted topic, or one for all. */
 unsigned bench_mesh_count_subscriptions(const struct bench_setup *s);
+
+/* bench_mesh_transport - how addresses begin. */
+static inline const char *
+bench_mesh_transport(const struct bench_setup *s)
+{
+    return s->is_bridge ? "tcp://" : "ipc://";
+}
 
 /* bench_mesh_refuse - says that a message is too long or too short; -EPROTO. */
 int bench_mesh_refuse(const struct bench_mesh_sub *sub, size_t bytes);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bench/peers/nanomsg.c - nanomsg over ipc://: push/pull, which loses nothing, and pub/sub, which drops.
+ * bench/peers/nanomsg.c - nanomsg over ipc:// or tcp://: push/pull, which loses nothing, and pub/sub, which drops.
  *
  * Sockets    nanomsg         PUSH and PULL, in a ping PAIR
  *            nanomsg-pubsub  PUB and SUB; the topic is a prefix of the message
@@ -17,6 +17,7 @@
 #include <nanomsg/pair.h>
 #include <nanomsg/pipeline.h>
 #include <nanomsg/pubsub.h>
+#include <nanomsg/tcp.h>
 
 enum {
     BUFFER_BYTES = 4 * 1024 * 1024, /* NN_SNDBUF and NN_RCVBUF; the kernel may grant less */
@@ -56,10 +57,9 @@ describe(const struct bench_setup *s, enum bench_mesh_kind kind, FILE *out)
     const char *sockets = kind == BENCH_MESH_PUBSUB ? "PUB/SUB, lossy, 8-byte topic prefix"
                           : s->is_ping              ? "a PAIR for each direction"
                                                     : "PUSH/PULL, a socket for each subscriber";
-    (void)fprintf(out,
-                  "nanomsg interface %d:%d:%d ipc://, %s, SNDBUF/RCVBUF %d KiB, %s, waits by %s",
+    (void)fprintf(out, "nanomsg interface %d:%d:%d %s, %s, SNDBUF/RCVBUF %d KiB, %s, waits by %s",
                   constant("NN_VERSION_CURRENT"), constant("NN_VERSION_REVISION"),
-                  constant("NN_VERSION_AGE"), sockets, BUFFER_BYTES / 1024,
+                  constant("NN_VERSION_AGE"), bench_mesh_transport(s), sockets, BUFFER_BYTES / 1024,
                   s->is_copying ? "copied by nn_send/nn_recv" : "NN_MSG filled in place",
                   s->wait == BENCH_SLEEP  ? "NN_RCVTIMEO"
                   : s->wait == BENCH_SPIN ? "NN_DONTWAIT and sched_yield"
@@ -105,6 +105,17 @@ open_end(struct end *end, int protocol)
     return 0;
 }
 
+/* Small messages at once; without it they wait for the answer to the one before. */
+static int
+hurry(const struct end *end, const struct bench_setup *s)
+{
+    int yes = 1;
+    bool is_needed = s->is_bridge && s->is_ping;
+    return !is_needed
+               ? 0
+               : code_of(nn_setsockopt(end->socket, NN_TCP, NN_TCP_NODELAY, &yes, sizeof(yes)));
+}
+
 static void
 close_end(void *handle)
 {
@@ -122,6 +133,7 @@ open_outlet(const struct bench_mesh_pub *pub, void *handle, const char *url)
     struct end *outlet = handle;
     int protocol = pub->is_pubsub ? NN_PUB : pub->setup.is_ping ? NN_PAIR : NN_PUSH;
     int rc = open_end(outlet, protocol);
+    rc = rc != 0 ? rc : hurry(outlet, &pub->setup);
     return rc != 0 ? rc : code_of(nn_bind(outlet->socket, url));
 }
 
@@ -189,7 +201,8 @@ send_one(struct bench_mesh_pub *pub, struct bench_source *src)
 static int
 open_inlet(const struct bench_mesh_sub *sub, void *handle)
 {
-    return open_end(handle, sub->is_pubsub ? NN_SUB : sub->setup.is_ping ? NN_PAIR : NN_PULL);
+    int rc = open_end(handle, sub->is_pubsub ? NN_SUB : sub->setup.is_ping ? NN_PAIR : NN_PULL);
+    return rc != 0 ? rc : hurry(handle, &sub->setup);
 }
 
 static int
@@ -266,7 +279,7 @@ static const struct bench_mesh_library library = {
     .take = take,
 };
 
-BENCH_MESH_DRIVER(nanomsg, "nanomsg", BENCH_MESH_PUSH, BENCH_CAN_RELY);
+BENCH_MESH_DRIVER(nanomsg, "nanomsg", BENCH_MESH_PUSH, BENCH_CAN_RELY | BENCH_CAN_BRIDGE);
 BENCH_MESH_DRIVER(nanomsg_pubsub,
                   "nanomsg-pubsub",
                   BENCH_MESH_PUBSUB,

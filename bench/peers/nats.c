@@ -142,6 +142,13 @@ stop(void *shared)
     bench_credit_stop(&bus->credit);
 }
 
+static int64_t
+server_cpu_ns(void *shared)
+{
+    struct bus *bus = shared;
+    return bench_daemon_cpu_ns(&bus->server);
+}
+
 static void
 describe(const struct bench_setup *s, FILE *out)
 {
@@ -342,10 +349,11 @@ sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
 const struct bench_driver bench_driver_nats = {
     .name = "nats",
     .can = BENCH_CAN_FAN_OUT | BENCH_CAN_FAN_IN | BENCH_CAN_PING | BENCH_CAN_LOSE | BENCH_CAN_RELY
-           | BENCH_CAN_TOPICS | BENCH_CAN_SLEEP,
+           | BENCH_CAN_TOPICS | BENCH_CAN_SLEEP | BENCH_CAN_BRIDGE,
     .describe = describe,
     .start = start,
     .stop = stop,
+    .carriers_cpu_ns = server_cpu_ns,
     .pub_open = pub_open,
     .pub_send = pub_send,
     .pub_close = pub_close,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bench/peers/nng.c - nng over ipc://: push/pull, which loses nothing, and pub/sub, which drops when it must.
+ * bench/peers/nng.c - nng over ipc:// or tcp://: push/pull, which loses nothing, and pub/sub, which drops when it must.
  *
  * Sockets    nng         PUSH and PULL, in a ping PAIR (version 1)
  *            nng-pubsub  PUB and SUB; the topic is a prefix of the message
@@ -68,8 +68,8 @@ describe(const struct bench_setup *s, enum bench_mesh_kind kind, FILE *out)
                           : s->is_ping
                               ? "a pair1 for each direction"
                               : "push0/pull0, a socket for each subscriber, 64 aios receive";
-    (void)fprintf(out, "nng %s ipc://, %s, SENDBUF/RECVBUF %d, %s, waits by %s", nng_version(),
-                  sockets, queue_of(s),
+    (void)fprintf(out, "nng %s %s, %s, SENDBUF/RECVBUF %d, %s, waits by %s", nng_version(),
+                  bench_mesh_transport(s), sockets, queue_of(s),
                   s->is_copying ? "copied into and out of nng_msg" : "nng_msg filled in place",
                   s->wait == BENCH_SLEEP  ? "sleeping at once"
                   : s->wait == BENCH_SPIN ? "polling and sched_yield"
@@ -342,5 +342,5 @@ static const struct bench_mesh_library library = {
     .take = take,
 };
 
-BENCH_MESH_DRIVER(nng, "nng", BENCH_MESH_PUSH, BENCH_CAN_RELY);
+BENCH_MESH_DRIVER(nng, "nng", BENCH_MESH_PUSH, BENCH_CAN_RELY | BENCH_CAN_BRIDGE);
 BENCH_MESH_DRIVER(nng_pubsub, "nng-pubsub", BENCH_MESH_PUBSUB, BENCH_CAN_LOSE | BENCH_CAN_TOPICS);

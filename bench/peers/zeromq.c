@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bench/peers/zeromq.c - ZeroMQ over ipc://: PUSH/PULL, its quickest lossless pair, and XPUB/SUB with topics.
+ * bench/peers/zeromq.c - ZeroMQ over ipc:// or tcp://: PUSH/PULL, its quickest lossless pair, and XPUB/SUB with topics.
  *
  * Sockets    zeromq         PUSH and PULL, in a ping PAIR
  *            zeromq-pubsub  XPUB and SUB; the topic is a prefix of the one frame; reliable: ZMQ_XPUB_NODROP
@@ -55,9 +55,8 @@ describe(const struct bench_setup *s, enum bench_mesh_kind kind, FILE *out)
                           : is_push             ? "PUSH/PULL, a socket for each subscriber"
                           : s->is_reliable      ? "XPUB/SUB, ZMQ_XPUB_NODROP, 8-byte topic prefix"
                                                 : "XPUB/SUB, lossy, 8-byte topic prefix";
-    (void)fprintf(out,
-                  "ZeroMQ %d.%d.%d ipc://, %s, HWM %d, 1 I/O thread a process, %s, waits by %s",
-                  major, minor, patch, sockets, hwm_of(s),
+    (void)fprintf(out, "ZeroMQ %d.%d.%d %s, %s, HWM %d, 1 I/O thread a process, %s, waits by %s",
+                  major, minor, patch, bench_mesh_transport(s), sockets, hwm_of(s),
                   s->is_copying ? "zmq_send/zmq_recv" : "zmq_msg_t filled in place",
                   s->wait == BENCH_SLEEP  ? "zmq_poll"
                   : s->wait == BENCH_SPIN ? "ZMQ_DONTWAIT and sched_yield"
@@ -268,7 +267,7 @@ static const struct bench_mesh_library library = {
     .take = take,
 };
 
-BENCH_MESH_DRIVER(zeromq, "zeromq", BENCH_MESH_PUSH, BENCH_CAN_RELY);
+BENCH_MESH_DRIVER(zeromq, "zeromq", BENCH_MESH_PUSH, BENCH_CAN_RELY | BENCH_CAN_BRIDGE);
 BENCH_MESH_DRIVER(zeromq_pubsub,
                   "zeromq-pubsub",
                   BENCH_MESH_PUBSUB,
