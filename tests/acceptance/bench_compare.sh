@@ -40,14 +40,15 @@ args = sys.argv[1:]
 if args == ["--peer", "list"]:
     sys.exit(print("busbar  one\nraw  two\nzeromq  three\nnats  four\nredis  five\nlmdb  six"))
 if args == ["list"]:
-    sys.exit(print("\n".join("one-to-one fan-out fan-in ping-pong many-rings unwanted slow-reader open-loop store-put store-get".split())))
+    sys.exit(print("\n".join("one-to-one fan-out fan-in ping-pong many-rings unwanted slow-reader open-loop store-put store-get bridge-one-to-one bridge-ping-pong".split())))
 value = {a: b for a, b in zip(args, args[1:])}
 case, raw = args[-1], 100e6
 three = lambda v: {"median": v, "min": v / 2, "max": v * 2}
 percent = lambda v: {"p50": v, "p99": 3 * v, "p999": 9 * v, "max": 20 * v}
 modes = {"ping-pong": ["spin", "sleep, one core"], "slow-reader": ["lossy", "lossy, one more is stopped"],
          "unwanted": ["nobody there, batch 8", "asleep, uninterested, batch 8"],
-         "many-rings": ["64 rings, 4 active"], "open-loop": ["100000/s, spin"]}.get(case, [None])
+         "many-rings": ["64 rings, 4 active"], "open-loop": ["100000/s, spin"],
+         "bridge-one-to-one": ["TLS, epoll"] if "--tls" in args else ["plain, io_uring", "plain, epoll"], "bridge-ping-pong": ["plain, epoll"]}.get(case, [None])
 folder = next((a[len("--hgrm="):] for a in args if a.startswith("--hgrm=")), None)
 for size in map(int, value.get("--size", "64").split(",")):
     for mode in modes:
@@ -57,20 +58,26 @@ for size in map(int, value.get("--size", "64").split(",")):
                    "disturbed": 0, "best_of": 3, "machine": "a fake"}
             if case.startswith("store-"):
                 row["raw_peer"] = "lmdb"
+            if case.startswith("bridge-"):
+                row["raw_peer"] = "tcp"
+            if mode == "plain, epoll" and peer != "busbar":
+                continue
             if mode:
                 row["mode"] = mode
             if peer == os.environ.get("FAKE_FAILS"):
                 row["failed"] = True
-            elif case in ("ping-pong", "slow-reader", "open-loop"):
+            elif case in ("ping-pong", "slow-reader", "open-loop", "bridge-ping-pong"):
                 row.update(latency_ns=percent(500), latency_min_ns=percent(400), latency_max_ns=percent(900))
                 row["raw_latency_ns"] = percent(450)
+            if "latency_ns" in row and folder:
                 with open(f"{folder}/{case}-{size}-{peer}-" + "".join("_" if c in " /," else c for c in mode) + ".hgrm", "w") as f:
                     f.write("Value Percentile TotalCount 1/(1-Percentile)\n\n")
                     f.write("".join(f"{300 * n:.3f} {1 - 1 / n:.6f} {n} {n}\n" for n in (1, 2, 10, 100, 1000)))
-            else:
+            elif "latency_ns" not in row and not row.get("failed"):
                 row.update(msgs_per_s=three(raw * share), raw_msgs_per_s=three(raw))
             row.update({"many-rings": {"cpu_ratio": three(1.3), "idle_ring_ns": three(3)},
-                        "unwanted": {"ns_per_publish": three(9)}}.get(case, {}))
+                        "unwanted": {"ns_per_publish": three(9)},
+                        "bridge-one-to-one": {"cpu_of_bare": three(1.7 if mode == "plain, epoll" else 1.2)}}.get(case, {}))
             print(json.dumps(row))
 END
 chmod +x "$box/build/bench/busbar-bench"
@@ -81,6 +88,11 @@ check table_has_raw prints '| one-to-one | 64 | 8 | raw | 100 M [50 M-200 M] | 1
 check latency_table prints '| ping-pong, spin | 64 | busbar | 500 ns [400 ns-900 ns] | 1.5 us'
 check budget_store prints '| store in memory, put with result | at least 0.5 of bare LMDB | 0.85 | pass |'
 check budget_store_redis prints '| the same, put | at least 1 of Redis pipelined | 42.50 | pass |'
+check budget_link prints '| link over loopback, plain, io_uring, 1024 B | at least 0.5 of bare gathered writes | 0.85 | pass |'
+check budget_link_cpu prints '| link over loopback, plain, epoll, 64 B: CPU a message | at most 1.6 of bare | 1.70 | short |'
+check budget_link_zeromq prints '| link over loopback, plain, epoll, 64 B | at least 2 times ZeroMQ tcp | 42.50 | pass |'
+check link_limit prints '| bridge-one-to-one, plain, epoll | 64 | 8 | tcp | 100 M'
+check link_rivals_only test "$(grep -c '^| bridge-one-to-one, plain, io_uring | 64 | 8 |' "$out")" = 4
 check store_rivals_only test "$(grep -c '^| store-put |' "$out")" = 3
 check budget_pass prints '| 1→1, views, batch 8, 64 B | at least 0.7 of raw | 0.85 | pass |'
 check budget_short prints '| reader of 64 rings, 4 active: CPU a message | at most 1.15 of that with 4 rings | 1.30 | short |'
