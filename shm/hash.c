@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "shm/hash.h"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wpedantic"
-#if defined(__GNUC__) && !defined(__clang__)
-#    pragma GCC diagnostic ignored "-Wcast-align"
-#    pragma GCC diagnostic ignored "-Wduplicated-branches"
-#endif
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-#pragma GCC diagnostic pop
+#include "shm/hash_impl.h"
+
 #include <endian.h>
 #include <string.h>
 
 static_assert(BBI_HASH_SECRET_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 refuses a shorter secret");
 
+enum { WIDE_MIN = 512 }; /* below, xxHash takes other ways, or too few rounds to matter */
+
 uint64_t
 bbi_hash64(const void *data, size_t bytes)
 {
+#ifdef BBI_HASH_WIDE
+    if (bytes >= WIDE_MIN && __builtin_cpu_supports("avx2")) {
+        return bbi_hash64_wide(data, bytes);
+    }
+#endif
     return XXH3_64bits(data, bytes);
 }
 

@@ -29,6 +29,29 @@ Test(hash, each_byte_and_the_length_count, .timeout = 20)
     }
 }
 
+/* Long inputs go through wider vectors where the processor has them: the result is that of xxHash's shared library. */
+Test(hash, long_golden_values, .timeout = 20)
+{
+    static const struct {
+        size_t bytes;
+        uint64_t hash;
+    } rows[] = {
+        {511, UINT64_C(0x4645fe41d740bbff)},   {512, UINT64_C(0x18ea778bf81940b4)},
+        {513, UINT64_C(0xe0b68f5ac579e156)},   {1024, UINT64_C(0x7117c50da8f5f7df)},
+        {1025, UINT64_C(0x5febe27d2f62f725)},  {4608, UINT64_C(0x5393c1975b8cdd6b)},
+        {32768, UINT64_C(0xa56644a86e3b62d8)}, {39999, UINT64_C(0xc91963ce92dd7448)},
+    };
+    static unsigned char buf[40000], odd[sizeof(buf) + 1];
+    for (size_t i = 0; i < sizeof(buf); i++) {
+        buf[i] = (unsigned char)(i * 131 + i / 251);
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        cr_assert_eq(bbi_hash64(buf, rows[i].bytes), rows[i].hash, "%zu bytes", rows[i].bytes);
+        memcpy(odd + 1, buf, rows[i].bytes);
+        cr_assert_eq(bbi_hash64(odd + 1, rows[i].bytes), rows[i].hash, "at an odd address");
+    }
+}
+
 Test(hash, alignment_does_not_matter, .timeout = 20)
 {
     unsigned char buf[64 + 8];
