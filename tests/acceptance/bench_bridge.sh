@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Goal    Each case of links runs with busbar on each engine, plain and TLS, loses nothing, leaves no busbard behind.  Under
+#         load a busbard on io_uring makes at most one io_uring_enter for 32 messages and no call that sends or receives;
+#         on epoll sends are gathered too.  A publisher whose bridge is awake makes no calls to wake it.
+# Method  Short runs of busbar-bench; then one of some seconds in which strace counts the calls of both busbards and of
+#         the publisher, held against the messages that the bench reports for its window: what was before only adds calls.
+# bb-timeout: 300
+. "$(dirname "$0")/cli_common.bash" "$@"
+
+bench=$build_dir/bench/busbar-bench
+busbard=$build_dir/tools/busbard
+for program in "$bench" "$busbard"; do
+    [ -x "$program" ] || { echo "[FAIL] $program is not built"; exit 1; }
+done
+engines=(io_uring epoll)
+"$bench" --no-raw --engine io_uring --seconds 0.01 --repeat 1 --patience 0 bridge-ping-pong >"$out" 2>"$err"
+if grep -q 'io_uring is left out' "$out"; then
+    skip io_uring 'there is no io_uring here'
+    engines=(epoll)
+fi
+
+# value NAME - the median of a figure in the JSON of the last run.
+value()
+{
+    sed -n "s/.*\"$1\":{\"median\":\([0-9.]*\).*/\1/p" "$out" | head -n 1
+}
+
+smoke() # CASE ENGINE OPTION
+{
+    run 0 "$bench" --json --no-raw --seconds 0.1 --repeat 1 --patience 0 --engine "$2" "$3" "$1" || return 1
+    grep -q '"lost":0,"disorder":0,"torn":0' "$out" && ! grep -q '"failed":true' "$out" || return 1
+    if [ "$1" = bridge-ping-pong ]; then
+        grep -q '"latency_ns":{"p50":[1-9]' "$out"
+    else
+        [ "$(value msgs_per_s | cut -d. -f1)" -gt 1000 ]
+    fi && [ "$(value carriers_cpu_ns_per_msg | cut -d. -f1)" -gt 0 ]
+}
+
+for engine in "${engines[@]}"; do
+    for case in bridge-one-to-one bridge-ping-pong bridge-fan-out; do
+        check "$case-$engine" smoke "$case" "$engine" --plain
+        check "$case-$engine-tls" smoke "$case" "$engine" --tls
+    done
+done
+
+# ---- a busbard that is not there, one that does not start -------------------------------------------------
+
+says() { grep -qF -- "$1" "$err"; }
+check no_busbard run 1 env BUSBAR_BUSBARD="$box/none" "$bench" --no-raw --engine epoll --plain --repeat 1 bridge-ping-pong
+check no_busbard_said says "there is no busbard at $box/none: build the target busbard"
+printf '#!/bin/bash\necho "I do not want to" >&2\nexit 3\n' >"$box/unwilling"
+chmod +x "$box/unwilling"
+check unwilling run 1 env BUSBAR_BUSBARD="$box/unwilling" "$bench" --no-raw --engine epoll --plain --repeat 1 bridge-ping-pong
+check unwilling_said says 'I do not want to'
+
+# ---- system calls -------------------------------------------------------------------------------------------
+
+if [ -n "${BB_SANITIZE:-}" ]; then
+    skip calls 'sanitizers make calls of their own'
+elif ! command -v strace >/dev/null; then
+    skip calls 'there is no strace here; install the package strace'
+elif ! strace -o /dev/null true 2>"$err"; then
+    skip calls "strace cannot trace here: $(head -n 1 "$err")"
+else
+    can_trace=1
+fi
+
+# calls FILE NAME... - how many of these calls a summary of strace -c has.
+calls()
+{
+    local file=$1
+    shift
+    awk -v names=" $* " '$NF != "total" && $4 ~ /^[0-9]+$/ && index(names, " " $NF " ") { n += $4 } END { print n + 0 }' "$file"
+}
+
+has_busbards() { mapfile -t daemons < <(pgrep -P "$bench_pid" -x busbard); [ ${#daemons[@]} = 2 ]; }
+has_actors() { mapfile -t actors < <(pgrep -P "$bench_pid" -x busbar-bench); [ ${#actors[@]} = 2 ]; }
+
+# Counts the calls of the actors and busbards of a run into $box/calls.{0,1,pub}; leaves `messages`.
+trace() # ENGINE
+{
+    local rate code=0 tracers=()
+    "$bench" --json --no-raw --seconds 2 --repeat 1 --patience 0 --plain --engine "$1" bridge-one-to-one >"$out" 2>"$err" &
+    bench_pid=$!
+    children+=("$bench_pid")
+    soon has_busbards && soon has_actors || { fail "trace-$1" 'the processes of the bench did not come up'; return 1; }
+    rm -f "$box"/calls.*
+    strace -c -f -o "$box/calls.0" -p "${daemons[0]}" 2>/dev/null & tracers+=($!)
+    strace -c -f -o "$box/calls.1" -p "${daemons[1]}" 2>/dev/null & tracers+=($!)
+    strace -c -f -o "$box/calls.pub" -p "${actors[0]}" 2>/dev/null & tracers+=($!)
+    children+=("${tracers[@]}")
+    wait "$bench_pid" || code=$?
+    wait "${tracers[@]}"
+    rate=$(value msgs_per_s | cut -d. -f1)
+    messages=$((${rate:-0} * 2))
+    [ "$code" = 0 ] && [ "$messages" -gt 100000 ]
+}
+
+at_most() # NAME CALLS PART: at most one for so many messages
+{
+    echo "    $1: $2 calls, $messages messages: one for $((messages / ($2 > 0 ? $2 : 1)))"
+    [ $(($2 * $3)) -le "$messages" ]
+}
+
+moves='recv recvfrom recvmsg recvmmsg send sendto sendmsg sendmmsg read readv write writev'
+for engine in ${can_trace:+"${engines[@]}"}; do
+    check "trace-$engine" trace "$engine" || continue
+    for i in 0 1; do
+        if [ "$engine" = io_uring ]; then
+            check "enter-$i" at_most "io_uring_enter of busbard $i" "$(calls "$box/calls.$i" io_uring_enter)" 32
+            # A bus's wake-up is drained by a call now and then; nothing of the link is.
+            check "no-moves-$i" at_most "recv and send of busbard $i" "$(calls "$box/calls.$i" $moves)" 4096
+        else
+            check "epoll-calls-$i" at_most "calls of busbard $i" "$(calls "$box/calls.$i" $moves epoll_wait epoll_pwait epoll_pwait2)" 8
+        fi
+    done
+    check "wakes-$engine" at_most 'sends and futexes of the publisher' \
+        "$(calls "$box/calls.pub" futex sendto sendmsg write membarrier)" 128
+done
+
+finish
