@@ -13,6 +13,7 @@
 #define BUSBAR_LIB_ENDPOINT_FOR_BRIDGE_H
 
 #include "busbar/endpoint.h"
+#include <stdbool.h>
 
 enum {
     BBI_ORIGIN_NAME_MAX = 63, /* bytes of the names of a node and of a box */
@@ -61,5 +62,12 @@ BB_MUST_USE int bbi_publish_link_event(struct bb_publisher *pub,
 
 /* bbi_audience_epoch - another number whenever a subscriber came, went or changed its prefixes.  A load. */
 uint64_t bbi_audience_epoch(const struct bb_endpoint *ep);
+
+/*
+ * bbi_subscriber_awake - while true its descriptor says nothing, polls make no system call for it, and no publisher knocks:
+ * its user polls again and again.  With false, after a poll that found nothing, it is as bb_fd() says; what came meanwhile
+ * makes it readable at once.
+ */
+void bbi_subscriber_awake(struct bb_subscriber *sub, bool is_awake);
 
 #endif

@@ -8,6 +8,7 @@
  *
  * A periodic subscriber, and so a tap, has no socket and never arms: its timer has its period.
  */
+#include "lib/endpoint/for_bridge.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/os.h"
 #include <errno.h>
@@ -113,7 +114,7 @@ drain(int fd)
 void
 bbi_loop_enter(struct bb_subscriber *sub)
 {
-    if (sub->epoll_fd < 0) {
+    if (sub->epoll_fd < 0 || sub->is_awake) {
         return;
     }
     if (sub->is_armed) {
@@ -132,7 +133,7 @@ bbi_loop_enter(struct bb_subscriber *sub)
 void
 bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
 {
-    if (sub->epoll_fd < 0) {
+    if (sub->epoll_fd < 0 || sub->is_awake) {
         return;
     }
     if (BBI_UNLIKELY(sub->requests != NULL)) {
@@ -145,6 +146,21 @@ bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
     }
     if (may_have_more) {
         (void)eventfd_write(sub->self_fd, 1);
+    }
+}
+
+void
+bbi_subscriber_awake(struct bb_subscriber *sub, bool is_awake)
+{
+    if (sub->is_awake == is_awake) {
+        return;
+    }
+    if (is_awake) {
+        bbi_loop_enter(sub);
+        sub->is_awake = true;
+    } else {
+        sub->is_awake = false;
+        bbi_loop_leave(sub, false);
     }
 }
 

@@ -156,6 +156,7 @@ struct bb_subscriber {
     int epoll_fd, sock_fd, self_fd, timer_fd; /* -1 until bb_fd() */
     int64_t timer_ns; /* when the timer rings next, for requests that are open; 0: as usual */
     bool is_armed;
+    bool is_awake; /* for_bridge.h: its user polls all the time, nobody need knock */
 };
 
 /* A callback of bb_dispatch() runs: one word is looked at, which each poll looks at anyway. */

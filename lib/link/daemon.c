@@ -53,6 +53,7 @@ on_up(void *user, struct bbi_box *box, bool is_resumed)
     struct bbi_daemon *d = user;
     bbi_local_up(d->local, box, is_resumed);
     bbi_control_up(d->control, box);
+    d->is_control_ready = true;
 }
 
 static void
@@ -95,6 +96,7 @@ on_barrier(void *user, struct bbi_box *box, uint64_t token)
 {
     struct bbi_daemon *d = user;
     bbi_control_barrier(d->control, box, token);
+    d->is_control_ready = true;
 }
 
 static void
@@ -102,6 +104,7 @@ on_dialed(void *user, const char *address, int status, const char *sentence)
 {
     struct bbi_daemon *d = user;
     bbi_control_dialed(d->control, address, status, sentence);
+    d->is_control_ready = true;
 }
 
 static void
@@ -221,6 +224,17 @@ take_bus(struct bbi_daemon *d, struct bbi_fault *f)
                  : 0;
 }
 
+/* Asking costs some system calls: not in each turn, but when somebody knocked, something came out, or time is over. */
+static int64_t
+take_requests(struct bbi_daemon *d, int64_t now)
+{
+    if (d->is_control_ready || now >= d->control_ns) {
+        d->is_control_ready = false;
+        d->control_ns = bbi_control_turn(d->control, now);
+    }
+    return d->control_ns;
+}
+
 static int64_t
 pause_of(const struct bbi_daemon *d, int64_t next_ns, int64_t now)
 {
@@ -240,9 +254,8 @@ turn(struct bbi_daemon *d, struct bbi_fault *f)
     if (rc < 0) {
         return rc;
     }
-    d->is_control_ready = false;
     int64_t next = bbi_local_turn(d->local, now);
-    int64_t asked = bbi_control_turn(d->control, now);
+    int64_t asked = take_requests(d, now);
     next = asked < next ? asked : next;
     next = d->look_ns < next ? d->look_ns : next;
     rc = bbi_hub_wait(d->hub, pause_of(d, next, now));

@@ -43,6 +43,7 @@ struct bbi_daemon {
 
     int wake_fd, bus_fd, control_fd;
     bool is_bus_ready, is_control_ready;
+    int64_t control_ns;            /* requests are looked at then, whoever knocks */
     int64_t look_ns;               /* at the bus's own lock, next */
     bbi_u32 is_stopping, is_woken; /* set by signal handlers */
     void (*wake)(void *user);

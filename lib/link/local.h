@@ -62,7 +62,8 @@ void bbi_local_interest(struct bbi_local *local,
 int bbi_local_fd(struct bbi_local *local);
 /*
  * bbi_local_out - takes at most so many messages from the bus and offers them to the peers that want them.
- * Returns   how many were taken: max means there may be more; a status.
+ * Returns   how many were taken: call again, soon: nobody knocks.  0: nothing is there, and bbi_local_fd() says when there
+ *           is.  Or a status.
  */
 BB_MUST_USE int bbi_local_out(struct bbi_local *local, size_t max);
 /* bbi_local_turn - at the end of a turn: flush, interests that changed, holds.  Returns when it wants to be called again. */

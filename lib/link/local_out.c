@@ -144,10 +144,12 @@ int
 bbi_local_out(struct bbi_local *local, size_t max)
 {
     size_t taken = 0;
+    bbi_subscriber_awake(local->sub, true);
     while (taken < max) {
         size_t want = max - taken < LOCAL_POLL ? max - taken : LOCAL_POLL;
         int n = bb_poll(local->sub, local->msgs, want, 0);
         if (n < 0) {
+            bbi_subscriber_awake(local->sub, false);
             return taken > 0 ? (int)taken : n;
         }
         for (int i = 0; i < n; i++) {
@@ -157,6 +159,9 @@ bbi_local_out(struct bbi_local *local, size_t max)
         if ((size_t)n < want) {
             break;
         }
+    }
+    if (taken == 0) {
+        bbi_subscriber_awake(local->sub, false);
     }
     return (int)taken;
 }
