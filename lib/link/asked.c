@@ -44,8 +44,11 @@ bbi_asked_init(struct bbi_asked *asked, const uint64_t seed[2])
 void
 bbi_asked_fini(struct bbi_asked *asked)
 {
-    while (asked->first != NULL) {
-        bbi_asked_drop(asked, asked->first);
+    struct bbi_asked_node *node = asked->first;
+    while (node != NULL) {
+        struct bbi_asked_node *next = node->next;
+        free(node);
+        node = next;
     }
     free(asked->buckets);
     free(asked->lengths);

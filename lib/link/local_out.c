@@ -133,8 +133,10 @@ take(struct bbi_local *local, const struct bb_msg *msg)
     }
     struct bbi_asked_topic *to =
         bbi_asked_cached(&local->asked, msg->topic, msg->topic_bytes, &is_known);
-    to = to != NULL ? to : &scratch;
-    if (!is_known) {
+    if (to == NULL) {
+        to = &scratch;
+        work_out(local, msg->topic, msg->topic_bytes, to);
+    } else if (!is_known) {
         work_out(local, msg->topic, msg->topic_bytes, to);
     }
     send(local, to, msg);

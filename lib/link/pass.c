@@ -30,7 +30,7 @@ bbi_pass_init(struct bbi_pass *pass, const char *const *prefixes, size_t count)
 void
 bbi_pass_fini(struct bbi_pass *pass)
 {
-    for (size_t i = 0; i < pass->count; i++) {
+    for (size_t i = 0; pass->prefixes != NULL && i < pass->count; i++) {
         free(pass->prefixes[i]);
     }
     free(pass->prefixes);
