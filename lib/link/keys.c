@@ -71,7 +71,6 @@ bbi_link_keys_load(struct bbi_link_keys *out,
         return rc;
     }
     *out = (struct bbi_link_keys){.security = (enum bbi_security)rc};
-    rc = 0;
     if (out->security == BBI_SECURITY_CERT) {
         out->tls.cert_path = opts->cert;
         out->tls.key_path = opts->key;

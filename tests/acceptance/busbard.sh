@@ -208,4 +208,20 @@ journal()
 }
 check journal_priorities journal
 
+# ---- completion ------------------------------------------------------------------------------------
+
+. "$source_dir/tools/completion/busbard.bash"
+# tab WORD... - what the last word may become, in $found.
+tab()
+{
+    COMP_WORDS=("$busbard" "$@") COMP_CWORD=$# COMPREPLY=()
+    _busbard "$busbard" "${!#}" "" 2>"$err"
+    found="${COMPREPLY[*]}"
+    silent "$err"
+}
+completes() { tab --li && [ "$found" = --listen ] && tab --engine e && [ "$found" = epoll ] && tab --peer x && [ -z "$found" ]; }
+check completes_flags completes
+every_flag() { tab -- && for key in bus listen peer topics retry-max check; do [[ " $found " == *" --$key "* ]] || return 1; done; }
+check completes_every_flag every_flag
+
 finish

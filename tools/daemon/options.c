@@ -157,8 +157,9 @@ read_long(struct pass *pass, const char *word)
 static int
 read_short(struct pass *pass, const char *word)
 {
-    if (word[1] == 'b') {
-        return read_flag(pass, daemon_key_find("bus"), NULL, word[2] != '\0' ? word + 2 : NULL);
+    const struct daemon_key *bus = daemon_key_find("bus");
+    if (bus != NULL && word[1] == 'b') {
+        return read_flag(pass, bus, NULL, word[2] != '\0' ? word + 2 : NULL);
     }
     for (size_t i = 0; i < OWN_COUNT; i++) {
         if (own_flags[i].letter == word[1] && word[2] == '\0') {
