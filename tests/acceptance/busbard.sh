@@ -15,9 +15,9 @@ start_daemon()
     child=$!
     children+=("$child")
 }
-listens() { grep -q '^listening on ' "$box/$who.out"; }
+listens() { grep -qs "^listening on " "$box/$who.out"; }
 address() { sed -n 's/^listening on //p' "$box/$who.out" | sed -n "${1:-1}p"; }
-said() { grep -q -- "$1" "$box/$who.err"; }
+said() { grep -qs -- "$1" "$box/$who.err"; }
 stops() { kill -s "${1:-TERM}" "$child" && ends "$child" && [ "$code" = 0 ]; }
 
 # ---- words -----------------------------------------------------------------------------------------
@@ -79,7 +79,8 @@ check check_leaves_no_trace leaves_no_trace
 
 who=one
 start_daemon --bus one --listen 127.0.0.1:0 --listen '[::1]:0'
-check says_its_port soon has_lines 2 "$box/one.out"
+says_two_ports() { [ "$(grep -cs "^listening on " "$box/one.out")" = 2 ]; }
+check says_its_port soon says_two_ports
 check port_is_real grep -qE '^listening on 127\.0\.0\.1:[1-9][0-9]*$' "$box/one.out"
 check port_is_real_six grep -qE '^listening on \[::1\]:[1-9][0-9]*$' "$box/one.out"
 takes_connections() { (exec 3<>"/dev/tcp/127.0.0.1/$(address | sed 's/.*://')") 2>/dev/null; }
@@ -136,6 +137,55 @@ child=$a_pid
 check dialer_stops stops
 child=$b_pid
 check listener_stops stops
+
+# ---- certificates as `busbar pki` makes them -------------------------------------------------------
+
+certs() { echo --cert "$box/tls/$1/$1.crt" --key "$box/tls/$1/$1.key" --ca "$box/tls/$1/ca.crt" --crl "$box/tls/$1/crl.pem"; }
+mkdir "$box/tls"
+makes_certificates()
+{
+    local one
+    run 0 "$busbar" pki init "$box/ca" || return 1
+    for one in cert-a cert-b; do
+        run 0 "$busbar" pki issue "$box/ca" $one --out "$box/tls/$one" || return 1
+    done
+}
+check pki_makes_certificates makes_certificates
+who=cert-a
+start_daemon --bus cert-a --name cert-a --listen 127.0.0.1:0 $(certs cert-a)
+a_pid=$child
+soon listens
+a_address=$(address)
+who=cert-b
+start_daemon --bus cert-b --name cert-b --peer "cert-a@$a_address" $(certs cert-b)
+b_pid=$child
+name=cert-sub
+start -b cert-a sub -n 1 /x
+goes_over_certified()
+{
+    b -b cert-b pub /x hello >/dev/null 2>&1
+    grep -q hello "$box/cert-sub.out"
+}
+check certified_message_goes_over soon goes_over_certified
+child=$b_pid
+check certified_stops stops
+who=wrong-name
+start_daemon --bus cert-b --name cert-b --peer "other@$a_address" $(certs cert-b)
+check wrong_name_is_said soon said "the other side's certificate is for 'cert-a', but 'other' must be there"
+check wrong_name_stops stops
+revoked()
+{
+    run 0 "$busbar" pki revoke "$box/ca" cert-b && cp "$box/ca/crl.pem" "$box/tls/cert-a/crl.pem" && kill -HUP "$a_pid" \
+        && soon grep -q 'was read again' "$box/cert-a.err"
+}
+check revoked_and_reloaded revoked
+who=revoked
+start_daemon --bus cert-b --name cert-b --peer "cert-a@$a_address" $(certs cert-b)
+check revoked_is_said_here soon said 'refused our certificate (certificate_revoked)'
+check revoked_is_said_there soon grep -q "certificate (for 'cert-b') has been revoked" "$box/cert-a.err"
+check revoked_stops stops
+child=$a_pid
+check certifier_stops stops
 
 # ---- the service manager ---------------------------------------------------------------------------
 
