@@ -75,6 +75,16 @@ shared_cap(const struct bbi_queue *q)
     return sizeof(struct bbi_queue_item) + q->batch_bytes;
 }
 
+/*
+ * Whether an item of so many bytes has a segment for itself: no second one like it would fit beside it, and of messages of
+ * half a segment the queue would hold half as many as it has bytes for.
+ */
+static bool
+is_alone(const struct bbi_queue *q, size_t need)
+{
+    return need > shared_cap(q) / 2;
+}
+
 /* Bytes for another item in the shared segment. */
 static size_t
 shared_left(const struct bbi_queue *q)
@@ -302,13 +312,10 @@ static bool
 has_room(const struct bbi_queue *q, size_t frame_bytes)
 {
     size_t need = sizeof(struct bbi_queue_item) + frame_bytes;
-    if (need <= shared_cap(q)) {
-        if (need <= shared_left(q)) {
-            return true;
-        }
-        need = shared_cap(q);
+    if (need <= shared_left(q)) {
+        return true;
     }
-    need = segment_bytes(need);
+    need = segment_bytes(is_alone(q, need) ? need : shared_cap(q));
     return need <= q->limit_bytes && q->bytes <= q->limit_bytes - need;
 }
 
@@ -334,7 +341,7 @@ new_batch(struct bbi_queue *q, size_t frame_bytes)
 {
     size_t need = sizeof(struct bbi_queue_item) + frame_bytes;
     struct bbi_queue_item *item = NULL;
-    if (need > shared_cap(q)) {
+    if (need > shared_left(q) && is_alone(q, need)) {
         item = new_item(q, BBI_ITEM_DATA, frame_bytes, q->limit_bytes);
     } else {
         if (need > shared_left(q)) {

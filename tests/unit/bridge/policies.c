@@ -44,6 +44,30 @@ Test(link_policies, oldest_keeps_the_newest, .timeout = 20)
     pair_fini(&p);
 }
 
+/* Whatever the size, what is queued fills the queue: no message takes much more than its bytes. */
+Test(link_policies, a_queue_holds_what_it_has_bytes_for, .timeout = 20)
+{
+    enum { QUEUE_BYTES = 1 << 20 };
+    static const size_t sizes[] = {64, 1000, 7000, 11000, 15000, 16384, 17000, 32000, 40000};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct pair p;
+        struct bbi_session_stats a;
+        uint64_t fitting = QUEUE_BYTES * 6 / 10 / (sizes[i] + 64);
+        pair_prepare(&p, 1);
+        p.a.opts.policy = BBI_SLOW_DROP_NEWEST;
+        p.a.opts.queue_bytes = QUEUE_BYTES;
+        pair_open(&p);
+        for (uint64_t n = 0; n < fitting; n++) {
+            cr_assert_eq(side_offer(&p.a, 0, sizes[i]), 1, "number %lu of %zu bytes",
+                         (unsigned long)n, sizes[i]);
+        }
+        bbi_session_stats(p.a.session, &a);
+        cr_assert_eq(a.dropped, 0);
+        cr_assert_leq(a.queue_bytes, QUEUE_BYTES);
+        pair_fini(&p);
+    }
+}
+
 Test(link_policies, newest_keeps_the_oldest, .timeout = 20)
 {
     struct pair p;
