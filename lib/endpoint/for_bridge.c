@@ -9,38 +9,68 @@
 #include "shm/ring.h"
 #include <string.h>
 
-/* The head and its names; how long they are together. */
-static size_t
-write_head(const struct bbi_origin *o, unsigned char *out)
+static struct bbi_origin_who
+who_of(const struct bbi_origin *o)
 {
-    struct bbi_origin_head head = {
-        .magic = BBI_ORIGIN_MAGIC,
-        .seq = o->seq,
-        .wall_ns = o->wall_ns,
-        .who = {.epoch = o->epoch,
-                .node_id = o->node_id,
-                .ring = o->ring,
-                .scope = o->scope,
-                .ttl = o->ttl,
-                .name_bytes = (uint8_t)o->name_bytes,
-                .box_name_bytes = (uint8_t)o->box_name_bytes},
-    };
-    memcpy(head.who.box, o->box, sizeof(head.who.box));
-    size_t bytes = bbi_align_up(sizeof(head) + bbi_origin_names_bytes(&head.who), 8);
-    head.bytes = (uint32_t)bytes;
-    memset(out + bytes - 8, 0, 8); /* padding */
-    memcpy(out, &head, sizeof(head));
-    unsigned char *names = out + sizeof(head);
+    struct bbi_origin_who who = {.epoch = o->epoch,
+                                 .node_id = o->node_id,
+                                 .ring = o->ring,
+                                 .scope = o->scope,
+                                 .ttl = o->ttl,
+                                 .name_bytes = (uint8_t)o->name_bytes,
+                                 .box_name_bytes = (uint8_t)o->box_name_bytes};
+    memcpy(who.box, o->box, sizeof(who.box));
+    return who;
+}
+
+static bool
+is_same_bytes(const void *a, const void *b, size_t bytes)
+{
+    return bytes == 0 || memcmp(a, b, bytes) == 0;
+}
+
+/* Does the head that is kept name this origin? */
+static bool
+is_kept(const struct bb_publisher *pub, const struct bbi_origin *o)
+{
+    const struct bbi_origin_head *head = (const void *)pub->head;
+    const struct bbi_origin_who *who = &head->who;
+    return pub->head_bytes > 0 && who->node_id == o->node_id && who->epoch == o->epoch
+           && who->ring == o->ring && who->scope == o->scope && who->ttl == o->ttl
+           && who->name_bytes == o->name_bytes && who->box_name_bytes == o->box_name_bytes
+           && is_same_bytes(who->box, o->box, sizeof(who->box))
+           && is_same_bytes(head->names, o->name, o->name_bytes)
+           && is_same_bytes(head->names + o->name_bytes + 1, o->box_name, o->box_name_bytes);
+}
+
+/* The head and its names, without number and time. */
+static void
+keep_head(struct bb_publisher *pub, const struct bbi_origin *o)
+{
+    struct bbi_origin_head *head = (void *)pub->head;
+    memset(pub->head, 0, sizeof(pub->head)); /* padding, and what ends the names */
+    head->magic = BBI_ORIGIN_MAGIC;
+    head->who = who_of(o);
+    pub->head_bytes = bbi_align_up(sizeof(*head) + bbi_origin_names_bytes(&head->who), 8);
+    head->bytes = (uint32_t)pub->head_bytes;
     if (o->name_bytes > 0) {
-        memcpy(names, o->name, o->name_bytes);
+        memcpy(head->names, o->name, o->name_bytes);
     }
-    names += o->name_bytes;
-    *names++ = '\0';
     if (o->box_name_bytes > 0) {
-        memcpy(names, o->box_name, o->box_name_bytes);
+        memcpy(head->names + o->name_bytes + 1, o->box_name, o->box_name_bytes);
     }
-    names[o->box_name_bytes] = '\0';
-    return bytes;
+}
+
+/*
+ * What messages of one origin have in common is kept and copied whole: a head made anew for each, in small stores, and
+ * copied at once by wide loads waits for these stores, which cost half of what a message costs here.
+ */
+static void
+put_head(const struct bb_publisher *pub, unsigned char *p, const struct bbi_origin *o)
+{
+    bbi_fill_racy(p, pub->head, pub->head_bytes);
+    bbi_fill_racy(p + offsetof(struct bbi_origin_head, seq), &o->seq, sizeof(o->seq));
+    bbi_fill_racy(p + offsetof(struct bbi_origin_head, wall_ns), &o->wall_ns, sizeof(o->wall_ns));
 }
 
 int
@@ -50,14 +80,17 @@ bbi_publish_bridged(struct bb_topic *topic,
                     size_t bytes,
                     uint32_t attr)
 {
-    unsigned char head[BBI_ORIGIN_BYTES_MAX];
+    struct bb_publisher *pub = topic->pub;
     size_t whole;
     void *p;
     if (origin->name_bytes > BBI_ORIGIN_NAME_MAX || origin->box_name_bytes > BBI_ORIGIN_NAME_MAX
         || (attr & BB_BRIDGED) != 0 || bb_topic_is_reserved(topic->text, topic->bytes)) {
         return BB_EINVAL;
     }
-    size_t head_bytes = write_head(origin, head);
+    if (!is_kept(pub, origin)) {
+        keep_head(pub, origin);
+    }
+    size_t head_bytes = pub->head_bytes;
     if (__builtin_add_overflow(head_bytes, bytes, &whole)) {
         return BB_EMSGSIZE;
     }
@@ -65,11 +98,11 @@ bbi_publish_bridged(struct bb_topic *topic,
     if (rc < 0) {
         return rc;
     }
-    bbi_fill_racy(p, head, head_bytes);
+    put_head(pub, p, origin);
     if (bytes > 0) {
         bbi_fill_racy((unsigned char *)p + head_bytes, data, bytes);
     }
-    topic->pub->spill_heads += head_bytes; /* no payload */
+    pub->spill_heads += head_bytes; /* no payload */
     return bbi_loan_commit(topic, whole, attr | BB_BRIDGED);
 }
 

@@ -6,6 +6,7 @@
 #define BUSBAR_LIB_ENDPOINT_PUBLISHER_IMPL_H
 
 #include "lib/endpoint/endpoint_impl.h"
+#include "lib/endpoint/for_bridge.h"
 #include "shm/audience.h"
 #include "shm/clock.h"
 #include "shm/registry.h"
@@ -54,6 +55,9 @@ struct bb_publisher {
     uint64_t spill_heads;         /* bytes of topics in front of payloads, of all messages */
     struct bb_topic *to_somebody; /* of messages with an address; NULL until there was one */
     struct bb_topic *of_links;    /* of what happened to a link; the same */
+    /* The head of the last message from elsewhere, as it stands in the ring; 0 bytes: there was none. */
+    size_t head_bytes;
+    alignas(8) unsigned char head[BBI_ORIGIN_BYTES_MAX];
     struct bb_subscriber *caller; /* hears the replies to bb_call(); NULL until there was one */
     uint64_t unheard;             /* replies to who is gone, or waits no more */
     struct bbi_audience audience;

@@ -147,34 +147,50 @@ topic_of(struct bbi_local *local, struct local_box *lb, const struct bbi_link_ms
     return topic;
 }
 
-static int
-publish(struct local_box *lb, struct bb_topic *topic, const struct bbi_link_msg *msg)
-{
-    struct bbi_origin origin = {.epoch = msg->origin.epoch,
-                                .node_id = msg->origin.node_id,
-                                .ring = msg->origin.ring,
-                                .scope = msg->scope,
-                                .ttl = msg->ttl,
-                                .seq = msg->seq,
-                                .wall_ns = msg->wall_ns,
-                                .name = msg->origin.name,
-                                .name_bytes = msg->origin.name_bytes,
-                                .box_name = lb->name,
-                                .box_name_bytes = strlen(lb->name)};
-    memcpy(origin.box, msg->origin.box.v, sizeof(origin.box));
-    uint32_t attr = msg->attr & (uint32_t)LOCAL_ATTR;
-    lb->unflushed = (lb->unflushed + 1) % LOCAL_FLUSH;
-    if (lb->unflushed != 0) {
-        attr |= BB_MORE;
-    }
-    return bbi_publish_bridged(topic, &origin, msg->data, msg->bytes, attr);
-}
-
 /* A link goes one box far: what is not of its own is of nobody that we know. */
 static bool
 is_its_own(const struct local_box *lb, const struct bbi_link_msg *msg)
 {
     return bbi_link_id_compare(&msg->origin.box, &bbi_box_hello(lb->box)->node) == 0;
+}
+
+/* Messages of one call that name the same bytes as their origin's name came with one origin, which stood there once. */
+static bool
+has_same_origin(const struct bbi_link_msg *msg, const struct bbi_link_msg *before)
+{
+    return msg->origin.name == before->origin.name && msg->scope == before->scope
+           && msg->ttl == before->ttl;
+}
+
+static void
+set_origin(struct bbi_origin *out, const struct local_box *lb, const struct bbi_link_msg *msg)
+{
+    *out = (struct bbi_origin){.epoch = msg->origin.epoch,
+                               .node_id = msg->origin.node_id,
+                               .ring = msg->origin.ring,
+                               .scope = msg->scope,
+                               .ttl = msg->ttl,
+                               .name = msg->origin.name,
+                               .name_bytes = msg->origin.name_bytes,
+                               .box_name = lb->name,
+                               .box_name_bytes = strlen(lb->name)};
+    memcpy(out->box, msg->origin.box.v, sizeof(out->box));
+}
+
+static int
+publish(struct local_box *lb,
+        struct bb_topic *topic,
+        struct bbi_origin *origin,
+        const struct bbi_link_msg *msg)
+{
+    uint32_t attr = msg->attr & (uint32_t)LOCAL_ATTR;
+    origin->seq = msg->seq;
+    origin->wall_ns = msg->wall_ns;
+    lb->unflushed = (lb->unflushed + 1) % LOCAL_FLUSH;
+    if (lb->unflushed != 0) {
+        attr |= BB_MORE;
+    }
+    return bbi_publish_bridged(topic, origin, msg->data, msg->bytes, attr);
 }
 
 void
@@ -187,16 +203,22 @@ bbi_local_messages(struct bbi_local *local,
     if (lb == NULL || lb->pub == NULL) {
         return; /* its ring could not be opened: the link is being ended for that */
     }
+    struct bbi_origin origin = {0};
+    bool is_own = false;
     lb->is_used = true;
     for (size_t i = 0; i < count; i++) {
         const struct bbi_link_msg *msg = &msgs[i];
         int rc = 0;
-        struct bb_topic *topic = is_its_own(lb, msg) ? topic_of(local, lb, msg, &rc) : NULL;
+        if (i == 0 || !has_same_origin(msg, &msgs[i - 1])) {
+            set_origin(&origin, lb, msg);
+            is_own = is_its_own(lb, msg);
+        }
+        struct bb_topic *topic = is_own ? topic_of(local, lb, msg, &rc) : NULL;
         if (topic == NULL && rc == 0) {
             lb->denied_in++;
             continue;
         }
-        rc = rc < 0 ? rc : publish(lb, topic, msg);
+        rc = rc < 0 ? rc : publish(lb, topic, &origin, msg);
         if (rc < 0) {
             refuse(local, lb, msg, rc);
         }
