@@ -231,8 +231,14 @@ bbi_asked_cached(struct bbi_asked *asked, const char *topic, size_t bytes, bool 
     if (bytes > BBI_ASKED_CACHE_TOPIC) {
         return NULL;
     }
+    struct bbi_asked_cached *slot = asked->last;
+    if (slot != NULL && slot->epoch == asked->epoch && slot->bytes == bytes
+        && (bytes == 0 || memcmp(slot->topic, topic, bytes) == 0)) {
+        *is_known = true;
+        return &slot->is;
+    }
     uint64_t hash = hash_of(asked, topic, bytes);
-    struct bbi_asked_cached *slot = &asked->cache[hash % BBI_ASKED_CACHE];
+    slot = asked->last = &asked->cache[hash % BBI_ASKED_CACHE];
     if (slot->epoch == asked->epoch && slot->hash == hash && slot->bytes == bytes
         && (bytes == 0 || memcmp(slot->topic, topic, bytes) == 0)) {
         *is_known = true;

@@ -68,6 +68,8 @@ struct bbi_asked {
     uint64_t *length_bits; /* [1024]: which of these are not 0 */
     uint64_t epoch;        /* rises when any answer may change */
     struct bbi_asked_cached *cache;
+    struct bbi_asked_cached
+        *last; /* of cache: the topic before, which mostly is the next; NULL: none yet */
 };
 
 BB_MUST_USE int bbi_asked_init(struct bbi_asked *asked, const uint64_t seed[2]);
