@@ -204,6 +204,7 @@ void
 bbi_subscriber_poke(struct bb_subscriber *sub)
 {
     if (sub->epoll_fd >= 0) {
+        sub->is_poked = true;
         (void)eventfd_write(sub->self_fd, 1);
     }
 }

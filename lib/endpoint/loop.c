@@ -59,6 +59,7 @@ set_timer(struct bb_subscriber *sub)
     int64_t at = next < now + every_ns(sub) ? next : now + every_ns(sub);
     const struct itimerspec when = {.it_interval = time_of(every_ns(sub)), .it_value = time_of(at)};
     (void)timerfd_settime(sub->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+    sub->timer_due_ns = at;
     sub->timer_ns = is_usual ? 0 : at;
 }
 
@@ -99,16 +100,33 @@ bb_fd(struct bb_subscriber *sub)
     return sub->epoll_fd;
 }
 
-/* True if there was something. */
-static bool
-drain(int fd)
+/* All knocks: one would do to be readable. */
+static void
+drain_socket(int fd)
 {
     uint64_t v;
-    bool was_readable = false;
     while (fd >= 0 && read(fd, &v, sizeof(v)) > 0) {
-        was_readable = true;
     }
-    return was_readable;
+}
+
+static void
+poke(struct bb_subscriber *sub)
+{
+    sub->is_poked = true;
+    (void)eventfd_write(sub->self_fd, 1);
+}
+
+/* True if it went off since; it is not asked before that can be. */
+static bool
+has_rung(struct bb_subscriber *sub)
+{
+    uint64_t times;
+    if (bbi_os_mono_ns() < sub->timer_due_ns
+        || read(sub->timer_fd, &times, sizeof(times)) != sizeof(times)) {
+        return false;
+    }
+    sub->timer_due_ns += (int64_t)times * every_ns(sub);
+    return true;
 }
 
 void
@@ -122,10 +140,15 @@ bbi_loop_enter(struct bb_subscriber *sub)
         bbi_wake_pass_on(sub->at->bus, &sub->waker);
         sub->is_armed = false;
         sub->wakes++;
+        /* Nobody knocks while it is not armed; who was late is heard by the next turn, for nothing. */
+        drain_socket(sub->sock_fd);
     }
-    (void)drain(sub->self_fd);
-    (void)drain(sub->sock_fd);
-    if (drain(sub->timer_fd)) {
+    if (sub->is_poked) {
+        eventfd_t count;
+        sub->is_poked = false;
+        (void)eventfd_read(sub->self_fd, &count);
+    }
+    if (has_rung(sub)) {
         bbi_poll_keep_house(sub); /* who polls when told to makes too few polls to count them */
     }
 }
@@ -145,7 +168,7 @@ bbi_loop_leave(struct bb_subscriber *sub, bool may_have_more)
         may_have_more = bbi_wait_has_news(sub); /* R5: the look after the bit */
     }
     if (may_have_more) {
-        (void)eventfd_write(sub->self_fd, 1);
+        poke(sub);
     }
 }
 
@@ -168,7 +191,7 @@ void
 bbi_loop_poke(struct bb_subscriber *sub)
 {
     if (sub->epoll_fd >= 0 && sub->held_at < sub->held_count) {
-        (void)eventfd_write(sub->self_fd, 1);
+        poke(sub);
     }
 }
 

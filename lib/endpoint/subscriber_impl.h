@@ -154,7 +154,9 @@ struct bb_subscriber {
     uint32_t ping;
 
     int epoll_fd, sock_fd, self_fd, timer_fd; /* -1 until bb_fd() */
-    int64_t timer_ns; /* when the timer rings next, for requests that are open; 0: as usual */
+    int64_t timer_ns;     /* when the timer rings next, for requests that are open; 0: as usual */
+    int64_t timer_due_ns; /* not before then is it asked whether it rang */
+    bool is_poked;        /* self_fd is readable, of our own doing */
     bool is_armed;
     bool is_awake; /* for_bridge.h: its user polls all the time, nobody need knock */
 };
