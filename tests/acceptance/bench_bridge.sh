@@ -110,7 +110,8 @@ for engine in ${can_trace:+"${engines[@]}"}; do
     for i in 0 1; do
         if [ "$engine" = io_uring ]; then
             check "enter-$i" at_most "io_uring_enter of busbard $i" "$(calls "$box/calls.$i" io_uring_enter)" 32
-            check "no-moves-$i" test "$(calls "$box/calls.$i" $moves)" = 0
+            # As it ends it knocks at the sockets of who sleeps on the bus: some calls, however long it ran.
+            check "no-moves-$i" test "$(calls "$box/calls.$i" $moves)" -le 16
         else
             check "epoll-calls-$i" at_most "calls of busbard $i" "$(calls "$box/calls.$i" $moves epoll_wait epoll_pwait epoll_pwait2)" 8
         fi
