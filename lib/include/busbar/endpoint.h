@@ -331,9 +331,9 @@ BB_MUST_USE BB_API int
 bb_unsubscribe(struct bb_subscriber *sub, const char *prefix, size_t prefix_bytes, uint32_t flags);
 
 enum bb_status_kind {
-    BB_STATUS_JOINED = 1,  /* a member attached; comes before its messages */
-    BB_STATUS_LEFT = 2,    /* it closed; comes after its last message */
-    BB_STATUS_DIED = 3,    /* it was killed or crashed; comes after its last message */
+    BB_STATUS_JOINED = 1, /* a member attached; comes before its messages */
+    BB_STATUS_LEFT = 2,   /* it closed; comes after its last message */
+    BB_STATUS_DIED = 3,   /* it was killed or crashed; comes after its last message */
     /* `count` messages of this ring were overwritten before we read them; the last of these was number `seq` of `ring` */
     BB_STATUS_OVERRUN = 4,
     BB_STATUS_EVICTED = 5, /* a publisher gave us up; we go on at what is left */
