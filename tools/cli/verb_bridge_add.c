@@ -98,8 +98,8 @@ run_add(const struct cli_call *call, const void *options)
     const struct add_options *o = options;
     struct bb_error error = {0};
     struct bb_endpoint *ep = NULL;
-    struct bb_link_opts opts;
-    struct cli_place place;
+    struct bb_link_opts opts = {.size = sizeof(opts)};
+    struct cli_place place = {.port = 0};
     int code = check(call, o);
     if (code == CLI_DONE) {
         code = o->listen ? cli_place_read_listen(call, call->args[0], &place)
@@ -130,7 +130,7 @@ run_remove(const struct cli_call *call, const void *options)
     struct bb_error error = {0};
     const struct bb_link_opts opts = {.size = sizeof(opts), .error = &error};
     struct bb_endpoint *ep = NULL;
-    struct cli_place place;
+    struct cli_place place = {.port = 0};
     int code = o->listen ? cli_place_read_listen(call, call->args[0], &place)
                          : cli_place_read(call, call->args[0], &place);
     if (code == CLI_DONE) {

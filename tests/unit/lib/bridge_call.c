@@ -291,7 +291,7 @@ Test(bridge_call, five_hundred_links_are_listed)
     for (int i = 0; i < LINKS; i++) {
         (void)snprintf(address, sizeof(address), "h:%d", i);
         cr_assert_str_eq(links[i].address, address);
-        cr_assert_eq(links[i].sent, i + 1);
+        cr_assert_eq(links[i].sent, (uint64_t)i + 1);
     }
     memset(links, 0, sizeof(links));
     cr_assert_eq(bb_bridge_links(ep, links, 13, NULL), LINKS); /* filled as far as it reaches */
