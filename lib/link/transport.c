@@ -678,7 +678,7 @@ bbi_transport_pump(struct bbi_transport *t)
         pump_greeting(t);
     } else if (t->wire_end > 0 || t->state == BBI_TRANSPORT_LEAVING) {
         send_wire(t);
-    } else if (t->box->parked != NULL) {
+    } else if (t->box == NULL || t->box->parked != NULL) {
         return;
     } else if (t->tls != NULL) {
         pump_tls(t);

@@ -60,3 +60,32 @@ ParameterizedTest(struct kind *k, link_pair, interests_and_barrier, .timeout = 6
     UNTIL(&a, &b, b.interests == 0);
     pair_close(&a, &b);
 }
+
+/* What was offered between two waits goes with few calls of the kernel: at most one for 32 messages, on either side. */
+KIND_PARAMS(link_pair, few_calls_of_the_kernel)
+ParameterizedTest(struct kind *k, link_pair, few_calls_of_the_kernel, .timeout = 60)
+{
+    enum { ROUNDS = 500, ROUND = 256 };
+    struct side a = {0}, b = {0};
+    struct bbi_net_stats a_before, b_before, a_after, b_after;
+    begin_kind(k);
+    pair_up(&a, &b, k);
+    bbi_net_stats(bbi_hub_net(a.hub), &a_before);
+    bbi_net_stats(bbi_hub_net(b.hub), &b_before);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < ROUND; i++) {
+            cr_assert_eq(offer(&a, 100), 1);
+        }
+        turn(&a, 0);
+        turn(&b, 0);
+        UNTIL(&a, &b, a.offered - b.received < 2048);
+    }
+    UNTIL(&a, &b, b.received == a.offered);
+    bbi_net_stats(bbi_hub_net(a.hub), &a_after);
+    bbi_net_stats(bbi_hub_net(b.hub), &b_after);
+    cr_assert_leq((a_after.system_calls - a_before.system_calls) * 32, ROUNDS * ROUND, "%lu calls",
+                  (unsigned long)(a_after.system_calls - a_before.system_calls));
+    cr_assert_leq((b_after.system_calls - b_before.system_calls) * 32, ROUNDS * ROUND, "%lu calls",
+                  (unsigned long)(b_after.system_calls - b_before.system_calls));
+    pair_close(&a, &b);
+}
