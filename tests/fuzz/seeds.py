@@ -486,6 +486,26 @@ def seeds_bridge_words():
     yield "answer", table(code=integer(-111), sentence=b"why not", port=1, count=2,
                           links=(native_container(VECTOR, link, link),), info=(info,))
     yield "wrong-answer", table(links=(native_container(VECTOR, native_count(1)),), info=b"no table")
+def seeds_tls_records():
+    """Two ends of ours and what happens between them; or a stranger's bytes into one."""
+    talk = b"\0\0\1\0" * 8
+    for how, name in ((0, "keys"), (1, "certificates")):
+        yield name, bytes([how]) + talk
+        yield name + "-pieces", bytes([how]) + b"\6\2\7\3" * 60
+        yield name + "-changed", bytes([how]) + b"\0\0\x09\5\1\x40" + talk
+        yield name + "-changed-later", bytes([how]) + talk + b"\x08\1\0\1" + talk
+        yield name + "-put-in", bytes([how]) + talk + b"\x0a\0\5\x17\3\3\0\0" + talk
+        yield name + "-left-out", bytes([how]) + talk + b"\x0c\1" + talk
+        yield name + "-goodbye", bytes([how]) + talk + b"\x0e\0\0\0\1\0"
+    # A ClientHello of TLS 1.3 without extensions, one of 1.2, an alert, another protocol, a length beyond a record.
+    hello = struct.pack(">BHBBHH", 22, 0x301, 0, 43, 1, 0)[:5] + b"\1\0\0\x27\3\3" + bytes(32) + b"\0\0\2\x13\1\1\0"
+    for side, name in ((2, "client"), (6, "server")):
+        for how in (0, 1):
+            yield "%s-%d-hello" % (name, how), bytes([side | how]) + bytes([len(hello) - 1]) + hello
+            yield "%s-%d-alert" % (name, how), bytes([side | how]) + b"\6\x15\3\3\0\2\2\x28"
+            yield "%s-%d-http" % (name, how), bytes([side | how]) + b"\x0fGET / HTTP/1.1\r\n"
+            yield "%s-%d-long" % (name, how), bytes([side | how]) + b"\xff\x16\3\1\xff\xff" + bytes(300)
+            yield "%s-%d-busbar" % (name, how), bytes([side | how]) + b"\x0f\xbbbuslnk\n" + bytes(8)
 
 
 def main():
