@@ -624,6 +624,9 @@ static void
 free_acked(struct bbi_queue *q)
 {
     while (q->oldest != NULL && q->oldest->last <= q->acked && q->oldest->out == 0) {
+        if (q->oldest->kind != BBI_ITEM_GAP) {
+            q->delivered += q->oldest->last - q->oldest->first + 1;
+        }
         remove_item(q, q->oldest);
     }
 }

@@ -69,6 +69,8 @@ struct bbi_queue {
     unsigned char *scratch; /* of codec; NULL without */
     size_t scratch_bytes;
     uint64_t dropped, lost_before, uncertain;
+    uint64_t
+        delivered; /* messages that the other side acknowledged; what a gap stands for is not among them */
 };
 
 BB_MUST_USE int bbi_queue_init(struct bbi_queue *q,

@@ -461,6 +461,7 @@ bbi_session_stats(const struct bbi_session *s, struct bbi_session_stats *out)
     *out = s->stats;
     out->state = s->state;
     out->acknowledged = s->queue.acked;
+    out->sent = s->queue.delivered;
     out->next_number = s->queue.next_number;
     out->dropped = s->queue.dropped;
     out->lost_before = s->queue.lost_before;

@@ -198,8 +198,9 @@ enum bbi_session_state {
 
 struct bbi_session_stats {
     enum bbi_session_state state;
-    uint64_t offered;         /* messages, and those that were lost before */
-    uint64_t acknowledged;    /* number up to which the other side has all */
+    uint64_t offered;      /* messages, and those that were lost before */
+    uint64_t acknowledged; /* number up to which the other side has all */
+    uint64_t sent; /* messages that it acknowledged: numbers also count what gaps stand for */
     uint64_t next_number;     /* of the next message */
     uint64_t dropped;         /* messages that the queue lost, by whatever policy */
     uint64_t lost_before;     /* that came by bbi_session_lost() */

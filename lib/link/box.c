@@ -458,9 +458,9 @@ note_rates(struct bbi_box *box, int64_t now_ns)
     }
     bbi_session_stats(box->session, &stats);
     double past_s = (double)past_ns / 1e9;
-    box->sent_per_s = (uint64_t)((double)(stats.acknowledged - box->rate_sent) / past_s);
+    box->sent_per_s = (uint64_t)((double)(stats.sent - box->rate_sent) / past_s);
     box->received_per_s = (uint64_t)((double)(stats.delivered - box->rate_received) / past_s);
-    box->rate_sent = stats.acknowledged;
+    box->rate_sent = stats.sent;
     box->rate_received = stats.delivered;
     box->rate_ns = now_ns;
 }

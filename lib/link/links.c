@@ -33,7 +33,7 @@ fill_stats(struct bb_link_info *row, const struct bbi_box *box)
 {
     struct bbi_session_stats s;
     bbi_session_stats(box->session, &s);
-    row->sent = s.acknowledged;
+    row->sent = s.sent;
     row->received = s.delivered;
     row->sent_bytes = s.out_bytes;
     row->received_bytes = s.in_bytes;

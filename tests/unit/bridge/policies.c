@@ -39,6 +39,8 @@ Test(link_policies, oldest_keeps_the_newest, .timeout = 20)
     cr_assert_eq(p.b.gap_reasons, BBI_GAP_OLDEST);
     cr_assert_eq(p.b.rings[0].last_seq, MESSAGES, "the newest came");
     cr_assert_eq(p.b.delivered + a.dropped, MESSAGES);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.sent, p.b.delivered, "gaps are not among what was sent");
     cr_assert_gt(p.b.delivered, 300);
     check_balance(&p.a, "oldest");
     pair_fini(&p);
@@ -81,6 +83,8 @@ Test(link_policies, newest_keeps_the_oldest, .timeout = 20)
     cr_assert_eq(p.b.gap_reasons, BBI_GAP_NEWEST);
     cr_assert_eq(p.b.rings[0].last_seq, p.b.delivered, "the first ones came, without a hole");
     cr_assert_eq(p.b.delivered + a.dropped, MESSAGES);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.sent, p.b.delivered, "gaps are not among what was sent");
     check_balance(&p.a, "newest");
     pair_fini(&p);
 }
