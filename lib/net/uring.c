@@ -91,14 +91,20 @@ open_buffers(struct engine *e, uint32_t count, struct bbi_fault *f)
     return 0;
 }
 
+enum { PROBE_OPS = 256 };
+
 static int
 check_ops(struct engine *e, struct bbi_fault *f)
 {
-    struct io_uring_probe *probe = io_uring_get_probe_ring(&e->ring);
-    int rc = 0;
-    if (probe == NULL) {
-        return bbi_net_refused(f, "io_uring_register (what it can do)", EPERM);
+    /* Not io_uring_get_probe_ring(): that does not say why not. */
+    struct io_uring_probe *probe =
+        calloc(1, sizeof(*probe) + PROBE_OPS * sizeof(struct io_uring_probe_op));
+    int rc = probe != NULL ? io_uring_register_probe(&e->ring, probe, PROBE_OPS) : -ENOMEM;
+    if (rc < 0) {
+        free(probe);
+        return bbi_net_refused(f, "io_uring_register (what it can do)", -rc);
     }
+    rc = 0;
     for (size_t i = 0; i < USED_COUNT && rc == 0; i++) {
         if (!io_uring_opcode_supported(probe, USED_OPS[i])) {
             rc = bbi_fault_set(
@@ -108,7 +114,7 @@ check_ops(struct engine *e, struct bbi_fault *f)
                 USED_NAMES[i]);
         }
     }
-    io_uring_free_probe(probe);
+    free(probe);
     return rc;
 }
 
