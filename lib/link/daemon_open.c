@@ -93,6 +93,16 @@ fill_self(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_f
 
 /* ---- open --------------------------------------------------------------------------------------------------------- */
 
+/* An engine that was not the first choice is no secret: it costs time, and somebody may want to know why. */
+static void
+say_engine(struct bbi_daemon *d)
+{
+    const struct bbi_net *net = bbi_hub_net(d->hub);
+    const char *why = bbi_net_why(net);
+    bbi_daemon_say(d, why[0] != '\0' ? "notice" : "debug", "the engine is %s%s%s",
+                   bbi_net_engine_name(net), why[0] != '\0' ? ": " : "", why);
+}
+
 static int
 open_hub(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
 {
@@ -115,6 +125,9 @@ open_hub(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fa
     bbi_os_random(hub.session.hash_seed, sizeof(hub.session.hash_seed));
     rc = bbi_hub_open(&d->hub, &hub, &bbi_daemon_events, d, f);
     bbi_link_keys_wipe(&keys);
+    if (rc == 0) {
+        say_engine(d);
+    }
     return rc;
 }
 
