@@ -51,6 +51,7 @@ struct bbi_transport {
     enum bbi_transport_state state;
     enum bbi_link_role role;
     bool is_stranger;          /* counted in stranger_count */
+    bool is_unheard;           /* it ends because the other side is silent */
     bool is_told;              /* that it came to nothing */
     bool is_self;              /* both ends are this hub's */
     struct bbi_box *waits_for; /* KNOWN, and parked until the one before it is free; NULL: not */

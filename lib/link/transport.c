@@ -177,12 +177,25 @@ bbi_transport_abort(struct bbi_transport *t)
     die(t);
 }
 
+/*
+ * Whom we do not hear may still hear us: RST tells it at once.  FIN, and the reason too, wait in the kernel behind bytes
+ * that nobody acknowledges, and the other side would find out for itself only, a second later than we did.
+ */
+static bool
+is_unheard(const struct bbi_transport *t)
+{
+    return t->box != NULL && !t->box->is_ended_remotely && t->box->close.code == BBI_CLOSE_DEAD
+           && bbi_session_is_over(t->box->session);
+}
+
 /* What is being sent goes out still; none of it is the session's. */
 static void
 end_in_order(struct bbi_transport *t)
 {
     BBI_ASSERT(t->sending_pieces == 0);
-    bbi_net_end(t->hub->net, t->id, BBI_NET_ORDERLY);
+    t->is_unheard = is_unheard(t);
+    bool is_now = t->is_unheard && !t->is_sending;
+    bbi_net_end(t->hub->net, t->id, is_now ? BBI_NET_ABORT : BBI_NET_ORDERLY);
     cut_session(t);
     leave_dial(t);
     no_stranger(t);
@@ -459,6 +472,9 @@ bbi_transport_sent(struct bbi_transport *t)
         t->wire_begin = t->wire_end = 0;
     }
     if (t->state == BBI_TRANSPORT_ENDING) {
+        if (t->is_unheard) {
+            bbi_net_end(t->hub->net, t->id, BBI_NET_ABORT);
+        }
         die(t);
         return;
     }
