@@ -4,12 +4,16 @@
  *
  *   traffic pub BUS NAME=VALUE...   publishes, says what it published, and stays until SIGTERM: its rings live on
  *   traffic sub BUS NAME=VALUE...   checks what comes on another bus, until all is there or accounted for
+ *   traffic peer|unpeer BUS host=H port=P [once=1]   asks this bus's busbard for it, prints `status N`
  *   traffic links BUS               one line for each link of this bus's busbard: what bb_bridge_links() says
  *
  * pub  messages=N rings=R topics=T bytes=MAX rate=PER-SECOND (0: as fast as it goes) other=K (every Kth message more,
- *      of a topic that nobody there wants) name=NODE seed=N wait=MS (until somebody wants it)
+ *      of a topic that nobody there wants) name=NODE seed=N wait=MS (until somebody wants it) way=WORD
+ *      stay=0 (ends when all is published)
  * sub  expect=N boxes=B (that must know our interest; `ready` is printed then) seconds=S (patience) lossy=1
- *      copies=1 uncertain=N (how many may be uncertain) still=MS (how long to look for more at the end)
+ *      copies=1 uncertain=N (how many may be uncertain) still=MS (how long to look for more at the end) from=NODE
+ *      way=WORD
+ * way  a word of the topics, link/WORD/N: so both directions of a link can be told apart.
  *
  * Every message has the number that it has in its ring, from 1, and a checksum.  What the subscriber holds to:
  *   each ring's numbers only grow: none twice, none out of order;
@@ -31,7 +35,6 @@
 
 enum { RINGS_MAX = 64, TOPICS_MAX = 256, STREAMS_MAX = 256, BATCH = 32, BYTES_MAX = 1 << 20 };
 #define MAGIC  UINT64_C(0x6b6e696c72616262)
-#define PREFIX "link/wanted/"
 #define OTHER  "link/other"
 #define SECOND INT64_C(1000000000)
 #define NEVER  INT64_MAX
@@ -168,7 +171,7 @@ open_ring(struct ring *ring, struct bb_endpoint *ep, unsigned topics)
     char topic[64];
     int rc = bb_publisher_open(&ring->pub, ep, NULL);
     for (unsigned i = 0; rc == 0 && i < topics; i++) {
-        int bytes = snprintf(topic, sizeof(topic), PREFIX "%u", i);
+        int bytes = snprintf(topic, sizeof(topic), "link/%.32s/%u", text_of("way", "wanted"), i);
         rc = bb_topic_open(&ring->topics[i], ring->pub, topic, (size_t)bytes);
     }
     if (rc == 0) {
@@ -266,7 +269,7 @@ publish_all(const char *bus)
         keep_rate(done, rate, begun);
     }
     say_published(rings, ring_count, others, now_ns() - begun);
-    while (!is_ending) {
+    while (!is_ending && number_of("stay", 1) != 0) {
         (void)pause();
     }
     bb_endpoint_close(ep);
@@ -277,14 +280,14 @@ publish_all(const char *bus)
 
 struct stream {
     uint64_t id, next; /* next: the smallest number that may come */
-    uint64_t received;
-    uint64_t seq; /* of the last one, where it was published */
+    uint64_t seq;      /* of the last one, where it was published */
 };
 
 struct tally {
     uint64_t received, gaps, uncertain, gap_events, lost_here, holes;
     uint64_t duplicates, disorder, corrupt, silent, foreign, local;
     uint64_t added, removed, lost, unavailable, evicted;
+    uint64_t first_number, last_number; /* of messages, in whichever ring */
     unsigned streams;
     struct stream stream[STREAMS_MAX];
 };
@@ -384,7 +387,8 @@ take_message(const struct bb_msg *msg)
     tally.holes += head.number - s->next;
     tally.silent += tally.holes > tally.gaps + tally.lost_here;
     s->next = head.number + 1;
-    s->received++;
+    tally.first_number = tally.received == 0 ? head.number : tally.first_number;
+    tally.last_number = head.number;
     tally.received++;
 }
 
@@ -429,15 +433,16 @@ say_tally(uint64_t expect)
     uint64_t told = tally.received + tally.gaps + tally.lost_here;
     bool is_even = told >= expect && told <= expect + tally.uncertain
                    && tally.uncertain <= number_of("uncertain", 0);
-    (void)printf("published=%" PRIu64 " received=%" PRIu64 " gaps=%" PRIu64 " uncertain=%" PRIu64
-                 " gap_events=%" PRIu64 " lost_here=%" PRIu64 " duplicates=%" PRIu64
-                 " disorder=%" PRIu64 " corrupt=%" PRIu64 " silent=%" PRIu64 " foreign=%" PRIu64
-                 " local=%" PRIu64 " rings=%u added=%" PRIu64 " removed=%" PRIu64 " lost=%" PRIu64
-                 " unavailable=%" PRIu64 " evicted=%" PRIu64 " balance=%s\n",
-                 expect, tally.received, tally.gaps, tally.uncertain, tally.gap_events,
-                 tally.lost_here, tally.duplicates, tally.disorder, tally.corrupt, tally.silent,
-                 tally.foreign, tally.local, tally.streams, tally.added, tally.removed, tally.lost,
-                 tally.unavailable, tally.evicted, is_even ? "even" : "UNEVEN");
+    (void)printf(
+        "published=%" PRIu64 " received=%" PRIu64 " gaps=%" PRIu64 " uncertain=%" PRIu64
+        " gap_events=%" PRIu64 " lost_here=%" PRIu64 " duplicates=%" PRIu64 " disorder=%" PRIu64
+        " corrupt=%" PRIu64 " silent=%" PRIu64 " foreign=%" PRIu64 " local=%" PRIu64
+        " rings=%u added=%" PRIu64 " removed=%" PRIu64 " lost=%" PRIu64 " unavailable=%" PRIu64
+        " evicted=%" PRIu64 " first_number=%" PRIu64 " last_number=%" PRIu64 " balance=%s\n",
+        expect, tally.received, tally.gaps, tally.uncertain, tally.gap_events, tally.lost_here,
+        tally.duplicates, tally.disorder, tally.corrupt, tally.silent, tally.foreign, tally.local,
+        tally.streams, tally.added, tally.removed, tally.lost, tally.unavailable, tally.evicted,
+        tally.first_number, tally.last_number, is_even ? "even" : "UNEVEN");
     return is_even && tally.duplicates + tally.disorder + tally.corrupt + tally.silent == 0
            && tally.foreign + tally.local == 0;
 }
@@ -445,7 +450,8 @@ say_tally(uint64_t expect)
 static int
 subscribe_all(const char *bus)
 {
-    static const char *const prefixes[] = {PREFIX};
+    char prefix[64];
+    const char *const prefixes[] = {prefix};
     struct bb_error error = {0};
     struct bb_subscriber *sub;
     uint64_t expect = number_of("expect", 100000);
@@ -454,6 +460,7 @@ subscribe_all(const char *bus)
     uint32_t flags = BB_SUBSCRIBER_STATUS;
     flags |= number_of("lossy", 0) != 0 ? 0u : (uint32_t)BB_SUBSCRIBER_RELIABLE;
     flags |= number_of("copies", 0) != 0 ? (uint32_t)BB_SUBSCRIBER_COPIES : 0u;
+    (void)snprintf(prefix, sizeof(prefix), "link/%.32s/", text_of("way", "wanted"));
     struct bb_endpoint *ep = attach(bus, text_of("name", NULL));
     const struct bb_subscriber_opts opts = {.size = sizeof(opts),
                                             .flags = flags,
@@ -478,6 +485,23 @@ subscribe_all(const char *bus)
 }
 
 /* ---- links ---- */
+
+static int
+ask_for_link(const char *bus, bool is_peer)
+{
+    struct bb_error error = {0};
+    struct bb_endpoint *ep = attach(bus, NULL);
+    const struct bb_link_opts opts = {
+        .size = sizeof(opts),
+        .flags = number_of("once", 0) != 0 ? (uint32_t)BB_PEER_ONCE | (uint32_t)BB_PEER_WAIT : 0u,
+        .error = &error};
+    const char *host = text_of("host", "127.0.0.1");
+    uint16_t port = (uint16_t)number_of("port", 0);
+    int rc = is_peer ? bb_peer(ep, host, port, &opts) : bb_unpeer(ep, host, port, &opts);
+    (void)printf("status %d\n", rc);
+    bb_endpoint_close(ep);
+    return rc == 0 ? 0 : 1;
+}
 
 static int
 list_links(const char *bus)
@@ -510,7 +534,7 @@ main(int argc, char **argv)
 {
     const struct sigaction act = {.sa_handler = on_end};
     if (argc < 3) {
-        (void)fprintf(stderr, "usage: traffic pub|sub|links BUS [NAME=VALUE...]\n");
+        (void)fprintf(stderr, "usage: traffic pub|sub|links|peer|unpeer BUS [NAME=VALUE...]\n");
         return 2;
     }
     arguments.count = argc - 3;
@@ -524,5 +548,9 @@ main(int argc, char **argv)
     if (strcmp(argv[1], "sub") == 0) {
         return subscribe_all(argv[2]);
     }
-    return strcmp(argv[1], "links") == 0 ? list_links(argv[2]) : 2;
+    if (strcmp(argv[1], "links") == 0) {
+        return list_links(argv[2]);
+    }
+    bool is_peer = strcmp(argv[1], "peer") == 0;
+    return is_peer || strcmp(argv[1], "unpeer") == 0 ? ask_for_link(argv[2], is_peer) : 2;
 }
