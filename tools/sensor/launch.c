@@ -3,7 +3,9 @@
  * The launcher attaches to nothing and knows nothing but pids: the nodes find each other over the bus, just
  * as when they are started one by one.
  *
- * Child 0 is the manager, then come workers, proxies and loggers.  Ends that need the launcher:
+ * Child 0 is the manager, then come workers, proxies and loggers.  Over two boxes child 0 of the workers' box is the
+ * site, and the manager's box has no other child than that; when it is killed the launcher tells the other box, after all
+ * its children are gone.  Ends that need the launcher:
  *   a node could not begin (SENSOR_EXIT_EARLY)   the others would wait for it: SIGTERM to all
  *   the manager ended                            the others leave by themselves; after GRACE_NS SIGTERM, SIGKILL
  *   SIGINT, SIGTERM to us                        SIGTERM to all; after STOP_NS SIGKILL
@@ -11,6 +13,7 @@
  */
 #include "tools/sensor/launch.h"
 
+#include "tools/sensor/far.h"
 #include "tools/sensor/log_dir.h"
 #include "tools/sensor/node.h"
 
@@ -43,6 +46,7 @@ struct launcher {
     uint32_t count;
     uint32_t living;
     bool manager_gone;
+    bool manager_killed;
     int code;        /* what we return */
     int64_t term_ns; /* when SIGTERM is due; INT64_MAX: not */
     int64_t kill_ns; /* when SIGKILL is due */
@@ -59,7 +63,8 @@ add_children(struct launcher *l, uint32_t role, uint32_t n)
         child->role = role;
         child->share = i;
         if (role == BB_ROLE_MANAGER) {
-            (void)snprintf(child->name, sizeof(child->name), "manager");
+            (void)snprintf(child->name, sizeof(child->name),
+                           l->opts->box == SENSOR_ON_WORKERS ? "site" : "manager");
         } else {
             (void)snprintf(child->name, sizeof(child->name), "%s-%u", bb_role_name(role), i + 1);
         }
@@ -198,7 +203,9 @@ take_end(struct launcher *l, uint32_t idx, int status)
     }
     l->manager_gone = true;
     if (WIFSIGNALED(status)) {
-        sensor_say(NULL, "the manager was killed by signal %d: no result", WTERMSIG(status));
+        l->manager_killed = true;
+        sensor_say(NULL, "the %s was killed by signal %d: no result", l->children[0].name,
+                   WTERMSIG(status));
         l->code = SENSOR_EXIT_OTHER;
         set_term(l, 0);
     } else {
@@ -281,7 +288,7 @@ sensor_launch(const struct sensor_options *opts)
     int code;
 
     add_children(&l, BB_ROLE_MANAGER, 1);
-    add_children(&l, BB_ROLE_WORKER, opts->workers);
+    add_children(&l, BB_ROLE_WORKER, opts->box == SENSOR_ON_MANAGER ? 0 : opts->workers);
     add_children(&l, BB_ROLE_PROXY, opts->proxies);
     add_children(&l, BB_ROLE_LOGGER, opts->loggers);
     code = check_bus(&l);
@@ -293,6 +300,9 @@ sensor_launch(const struct sensor_options *opts)
         return fail.code;
     }
     code = fork_and_wait(&l);
+    if (l.manager_killed && opts->box != SENSOR_ON_ONE) {
+        sensor_far_say_gone(opts);
+    }
     sensor_log_dir_remove(l.log_dir);
     return code;
 }

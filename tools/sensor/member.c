@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/sensor/member.h"
 
+#include "tools/sensor/boxes.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@ enum {
     SAY_END = 1u << 1,
     SAY_PASSED = 1u << 2,
     SAY_TALLY = 1u << 3,
+    SAY_ASK = 1u << 4,
 };
 
 /* ---- speaking ---------------------------------------------------------------------------------- */
@@ -31,6 +34,15 @@ count_logs(const struct sensor_member *m, struct sensor_tally *out)
     out->unsaid = st.unsaid + st.lost;
 }
 
+/* It is large, and has nothing in it that is read. */
+static int64_t
+write_ask(void *buf, size_t cap)
+{
+    static const struct sensor_box_word ask = {.kind = SENSOR_BOX_ASK};
+
+    return sensor_box_write(buf, cap, &ask);
+}
+
 static int64_t
 write_one(struct sensor_member *m, uint32_t what, void *buf, size_t cap)
 {
@@ -45,6 +57,8 @@ write_one(struct sensor_member *m, uint32_t what, void *buf, size_t cap)
         return sensor_write_end(buf, cap, &m->end);
     case SAY_PASSED:
         return sensor_write_passed(buf, cap);
+    case SAY_ASK:
+        return write_ask(buf, cap);
     default:
         count_logs(m, &tally);
         return sensor_write_tally(buf, cap, &tally);
@@ -56,7 +70,7 @@ static int
 say_all(struct sensor_member *m)
 {
     static const char *const topics[] = {SENSOR_TOPIC_WORKER, SENSOR_TOPIC_END, SENSOR_TOPIC_PASSED,
-                                         SENSOR_TOPIC_TALLY};
+                                         SENSOR_TOPIC_TALLY, SENSOR_TOPIC_BOX_ASK};
     unsigned char buf[SENSOR_EVENT_BYTES];
 
     for (uint32_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
@@ -175,6 +189,31 @@ take(void *user, const struct sensor_message *in, const struct bb_msg *msg)
     }
 }
 
+/* What the manager on the other box took of us.  If that makes no room, we ask: what was lost leaves no other trace. */
+static int
+take_far(void *user, const struct sensor_message *in, const struct bb_msg *msg)
+{
+    static struct sensor_box_word word; /* large */
+    struct sensor_member *m = user;
+
+    if (in == NULL) {
+        return 0; /* a link came or went: that is its leader's matter */
+    }
+    sensor_box_read(&word, msg->data, msg->bytes);
+    if (word.kind != SENSOR_BOX_MANAGER
+        || bb_msg_valid(bb_cluster_subscriber(m->node.cluster), msg) == 0) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < word.taken_count; i++) {
+        if (word.taken[i].id != m->node.members.own_id) {
+            continue;
+        }
+        m->to_say |= m->is_blocked && word.taken[i].seq <= m->taken_seq ? SAY_ASK : 0u;
+        m->taken_seq = word.taken[i].seq > m->taken_seq ? word.taken[i].seq : m->taken_seq;
+    }
+    return 0;
+}
+
 /* ---- what follows from it ---------------------------------------------------------------------- */
 
 /* The loggers said of all our records that they are written, or will not say it any more. */
@@ -246,7 +285,14 @@ sensor_member_open(struct sensor_member *m, const struct sensor_options *opts)
     memset(m, 0, sizeof(*m));
     m->opts = opts;
     m->to_say = SAY_READY;
-    return sensor_node_open(&m->node, opts, &m->fail);
+    if (sensor_node_open(&m->node, opts, &m->fail) != 0) {
+        return -1;
+    }
+    if (opts->box != SENSOR_ON_ONE) {
+        m->node.take_far = take_far;
+        m->node.far_user = m;
+    }
+    return 0;
 }
 
 void

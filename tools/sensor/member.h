@@ -27,6 +27,8 @@ struct sensor_member {
     int64_t stop_mono_ns;     /* when we were told to stop by a signal; 0: not */
     int64_t give_up_log_ns;   /* when the loggers' word is waited for no longer; 0: not yet known */
     const char *manager_gone; /* "left" or "died" after the start */
+    uint64_t taken_seq; /* over two boxes: up to this message of our ring the manager took all */
+    bool is_blocked;    /* our window is full */
     bool started;
     bool has_end; /* the end mark was said */
     bool has_passed;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/sensor/node.h"
 
+#include "tools/sensor/boxes.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -161,18 +163,43 @@ join(struct sensor_node *node, struct sensor_fail *fail)
 }
 
 /* Everybody hears everybody's marks; events come where the pattern sends them. */
+static const char *const of_member[] = {SENSOR_TOPIC_MANAGER, SENSOR_TOPIC_WORKER, SENSOR_TOPIC_END,
+                                        SENSOR_TOPIC_PASSED, NULL};
+static const char *const of_manager[] = {SENSOR_TOPIC_ALL, NULL};
+/* Over two boxes a prefix that is not needed here would be carried over for nothing. */
+static const char *const of_far_member[] = {SENSOR_TOPIC_MANAGER,     SENSOR_TOPIC_WORKER,
+                                            SENSOR_TOPIC_END,         SENSOR_TOPIC_PASSED,
+                                            SENSOR_TOPIC_BOX_MANAGER, NULL};
+static const char *const of_site[] = {SENSOR_TOPIC_WORKER,      SENSOR_TOPIC_END,
+                                      SENSOR_TOPIC_PASSED,      SENSOR_TOPIC_TALLY,
+                                      SENSOR_TOPIC_BOX_MANAGER, NULL};
+static const char *const of_far_manager[] = {SENSOR_TOPIC_CONNECTION, SENSOR_TOPIC_END,
+                                             SENSOR_TOPIC_BOX_SITE, SENSOR_TOPIC_BOX_ASK, NULL};
+
+static const char *const *
+topics_of(const struct sensor_options *opts)
+{
+    bool is_leader = opts->role == BB_ROLE_MANAGER;
+
+    switch (opts->box) {
+    case SENSOR_ON_WORKERS:
+        return is_leader ? of_site : of_far_member;
+    case SENSOR_ON_MANAGER:
+        return of_far_manager;
+    case SENSOR_ON_ONE:
+    default:
+        return is_leader ? of_manager : of_member;
+    }
+}
+
 static int
 subscribe(struct sensor_node *node)
 {
-    static const char *const heard[] = {SENSOR_TOPIC_MANAGER, SENSOR_TOPIC_WORKER, SENSOR_TOPIC_END,
-                                        SENSOR_TOPIC_PASSED};
+    const char *const *topics = topics_of(node->opts);
     int rc = 0;
 
-    if (node->opts->role == BB_ROLE_MANAGER) {
-        return bb_cluster_subscribe(node->cluster, SENSOR_TOPIC_ALL, 0);
-    }
-    for (size_t i = 0; i < sizeof(heard) / sizeof(heard[0]) && rc == 0; i++) {
-        rc = bb_cluster_subscribe(node->cluster, heard[i], 0);
+    for (; *topics != NULL && rc == 0; topics++) {
+        rc = bb_cluster_subscribe(node->cluster, *topics, 0);
     }
     return rc;
 }
@@ -293,17 +320,38 @@ take_own(struct sensor_node *node, const struct sensor_message *in, const struct
     }
 }
 
+/* From another box, or about a link.  Who is on one box has nothing to do with sensors on others. */
+static bool
+is_far(const struct bb_msg *msg)
+{
+    if (msg->status == NULL) {
+        return (msg->attr & BB_BRIDGED) != 0;
+    }
+    return msg->status->kind == BB_STATUS_GAP || msg->status->kind == BB_STATUS_PEER_ADDED
+           || msg->status->kind == BB_STATUS_PEER_LOST
+           || msg->status->kind == BB_STATUS_PEER_REMOVED;
+}
+
+static int
+take_far(struct sensor_node *node, const struct sensor_message *in, const struct bb_msg *msg)
+{
+    return node->take_far != NULL ? node->take_far(node->far_user, in, msg) : 0;
+}
+
 static int
 take_one(struct sensor_node *node, const struct bb_msg *msg, sensor_take_fn take, void *user)
 {
     static struct sensor_message in; /* large, for the ids of a start */
 
     if (msg->status != NULL) {
-        return take(user, NULL, msg);
+        return is_far(msg) ? take_far(node, NULL, msg) : take(user, NULL, msg);
     }
     sensor_read(&in, msg->data, msg->bytes); /* copies what it needs out of the ring ... */
     if (!bb_msg_valid(bb_cluster_subscriber(node->cluster), msg)) {
         return 0; /* ... and what was overwritten meanwhile is void */
+    }
+    if (is_far(msg)) {
+        return take_far(node, &in, msg);
     }
     take_own(node, &in, msg);
     return take(user, &in, msg);
@@ -362,7 +410,9 @@ sensor_node_run(const struct sensor_options *opts)
 {
     switch (opts->role) {
     case BB_ROLE_MANAGER:
-        return sensor_manager_run(opts);
+        return opts->box == SENSOR_ON_WORKERS   ? sensor_site_run(opts)
+               : opts->box == SENSOR_ON_MANAGER ? sensor_box_manager_run(opts)
+                                                : sensor_manager_run(opts);
     case BB_ROLE_WORKER:
         return sensor_worker_run(opts);
     default:

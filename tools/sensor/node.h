@@ -24,6 +24,11 @@ enum { SENSOR_EXIT_EARLY = 64 };
 #define SENSOR_SLICE_NS                                                                            \
     INT64_C(200000000) /* longest sleep before a look at signals and deadlines */
 
+/* What a node does with a message, after its marks and events were taken; in is NULL for a status. */
+typedef int (*sensor_take_fn)(void *user,
+                              const struct sensor_message *in,
+                              const struct bb_msg *msg);
+
 struct sensor_node {
     const struct sensor_options *opts;
     struct bb_cluster *cluster;
@@ -31,6 +36,8 @@ struct sensor_node {
     struct sensor_keeper keeper;
     struct sensor_marks marks;
     struct sensor_members members; /* as of the last poll */
+    sensor_take_fn take_far; /* of two boxes: what came over a link, and what happened to links */
+    void *far_user;
 };
 
 /* sensor_node_open - join, show EX::known_clients, subscribe.  0, or -1 and the sentence. */
@@ -44,11 +51,6 @@ void sensor_node_close(struct sensor_node *node);
  * at the start.  0, or -1 and the sentence.
  */
 int sensor_node_open_store(struct sensor_node *node, struct sensor_fail *fail);
-
-/* What a node does with a message, after its marks and events were taken; in is NULL for a status. */
-typedef int (*sensor_take_fn)(void *user,
-                              const struct sensor_message *in,
-                              const struct bb_msg *msg);
 
 /* sensor_node_poll - what came within timeout_ns.  0, or -1 and the sentence (also take's). */
 int sensor_node_poll(struct sensor_node *node,
@@ -88,7 +90,9 @@ uint64_t sensor_random_seed(void);
 /* Each runs the node to its end, says on standard error what went wrong, and returns the exit code. */
 int sensor_worker_run(const struct sensor_options *opts);
 int sensor_manager_run(const struct sensor_options *opts);
-int sensor_helper_run(const struct sensor_options *opts); /* a proxy, a logger */
+int sensor_site_run(const struct sensor_options *opts);        /* leads in a manager's place */
+int sensor_box_manager_run(const struct sensor_options *opts); /* of the workers on another box */
+int sensor_helper_run(const struct sensor_options *opts);      /* a proxy, a logger */
 int sensor_standalone_run(const struct sensor_options *opts);
 /* sensor_node_run - the one of these that opts->role asks for. */
 int sensor_node_run(const struct sensor_options *opts);

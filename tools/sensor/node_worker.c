@@ -10,6 +10,7 @@
  */
 #include "tools/sensor/worker.h"
 
+#include "tools/sensor/boxes.h"
 #include "tools/sensor/conn_log.h"
 
 #include <inttypes.h>
@@ -64,17 +65,61 @@ owner_of(const struct sensor_worker *w, const struct sensor_event *event)
     return 0;
 }
 
+static uint64_t
+find_room(struct sensor_worker *w)
+{
+    struct sensor_member *m = &w->member;
+    struct bb_publisher_stats st = {.size = sizeof(st)};
+    uint64_t window = sensor_box_window(m->opts->workers);
+
+    bb_publisher_stats(bb_cluster_publisher(m->node.cluster), &st);
+    return st.messages < m->taken_seq + window ? m->taken_seq + window - st.messages : 0;
+}
+
+/*
+ * Over two boxes: at most a window beyond what the manager took.  We wait as long as its box is waited for: while the link
+ * is cut nothing is lost, nor given up by us.  A service may say a word or two of our own: the window is not that exact.
+ */
+static int
+wait_for_room(struct sensor_worker *w)
+{
+    struct sensor_member *m = &w->member;
+
+    if (w->room != 0 || m->opts->box == SENSOR_ON_ONE) {
+        return 0;
+    }
+    while ((w->room = find_room(w)) == 0) {
+        m->end.waits += !m->is_blocked;
+        m->is_blocked = true;
+        if (sensor_member_service(m, SENSOR_SLICE_NS) != 0) {
+            return -1;
+        }
+        if (m->manager_gone != NULL) {
+            return sensor_fail(&m->fail, SENSOR_EXIT_MISSING, "the manager %s", m->manager_gone);
+        }
+        if (sensor_member_is_told_to_end(m)) {
+            break; /* the ring takes this last one */
+        }
+    }
+    m->is_blocked = false;
+    return 0;
+}
+
 /* Sends it on its way, waiting for slow readers as long as is reasonable. */
 static int
 raise_event(struct sensor_worker *w, const struct sensor_event *event)
 {
     struct sensor_member *m = &w->member;
 
+    if (wait_for_room(w) != 0) {
+        return -1;
+    }
     for (int tries = 0; tries < RAISE_TRIES; tries++) {
         uint64_t owner = owner_of(w, event);
         int rc = m->opts->pattern->raise(&w->route, event);
 
         if (rc == 0) {
+            w->room -= w->room != 0;
             if (owner != 0) {
                 count_sent(&m->end, owner);
             }

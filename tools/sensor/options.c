@@ -37,6 +37,7 @@ enum {
     OPT_WAIT,
     OPT_JSON,
     OPT_STAY,
+    OPT_BOX,
     OPT_NODE,
     OPT_ROLE,
     OPT_VERSION,
@@ -58,6 +59,7 @@ static const struct option long_options[] = {
     {"wait", required_argument, NULL, OPT_WAIT},
     {"json", no_argument, NULL, OPT_JSON},
     {"stay", no_argument, NULL, OPT_STAY},
+    {"box", required_argument, NULL, OPT_BOX},
     {"node", required_argument, NULL, OPT_NODE},
     {"role", required_argument, NULL, OPT_ROLE},
     {"help", no_argument, NULL, OPT_HELP},
@@ -70,6 +72,8 @@ sensor_options_help(FILE *out)
 {
     (void)fputs(
         "usage: busbar-sensor --pcap FILE...|--live IFACE [OPTION...]\n"
+        "       busbar-sensor --box workers --pcap FILE...|--live IFACE [OPTION...]\n"
+        "       busbar-sensor --box manager [OPTION...]\n"
         "       busbar-sensor --node NAME-K --role worker --workers N --pcap FILE...|--live IFACE\n"
         "       busbar-sensor --node NAME --role manager --workers N [--watch ADDR|any]\n"
         "       busbar-sensor --node proxy-K --role proxy --workers N --proxies P\n"
@@ -78,8 +82,8 @@ sensor_options_help(FILE *out)
         "A small network sensor on a busbar: N workers share a capture by flow and raise the "
         "event\n"
         "connection_established for each TCP connection; the known clients of a host are kept by\n"
-        "whom --pattern says, and loggers write a conn log.  The first form starts all nodes; the\n"
-        "others start one, on any terminal.\n"
+        "whom --pattern says, and loggers write a conn log.  The first form starts all nodes; two\n"
+        "with --box do so on two boxes, joined by a link of busbard; the others start one node.\n"
         "\n"
         "  --pcap FILE...    capture files: pcap or pcapng, also compressed by gzip\n"
         "  --live IFACE      capture on an interface (root or CAP_NET_RAW)\n"
@@ -98,6 +102,8 @@ sensor_options_help(FILE *out)
         "                      standalone  nowhere: one process is the whole cluster\n"
         "                      store       nowhere: the clients are in a store that all nodes "
         "read\n"
+        "  --box WORD        workers: all nodes but the manager, which is on another box;\n"
+        "                    manager: that one, for the workers on another box\n"
         "  --rate R          read R packets of the capture per second, not all at once\n"
         "  --json            the result as one JSON object\n"
         "  --stay            keep all nodes up after the result, until Ctrl-C\n"
@@ -107,7 +113,10 @@ sensor_options_help(FILE *out)
         "  --node NAME       start only this node; a worker's name ends in -K, its share, 1 to N\n"
         "  --role ROLE       of that node: manager, worker, proxy or logger\n"
         "  --wait S          manager: give workers up that are not there after S seconds\n"
-        "                    (30; with --node it waits without end)\n"
+        "                    (30; with --node it waits without end); with --box, boxes: give the\n"
+        "                    other up that was not heard for S seconds (60, and without end "
+        "before\n"
+        "                    it was heard first)\n"
         "  -h, --help        this text\n"
         "  --version         the version\n"
         "\n"
@@ -183,6 +192,21 @@ parse_pattern(struct sensor_options *o, const char *text, struct sensor_fail *fa
     return 0;
 }
 
+static int
+parse_box(struct sensor_options *o, const char *text, struct sensor_fail *fail)
+{
+    if (strcmp(text, "workers") == 0) {
+        o->box = SENSOR_ON_WORKERS;
+        return 0;
+    }
+    if (strcmp(text, "manager") == 0) {
+        o->box = SENSOR_ON_MANAGER;
+        return 0;
+    }
+    return sensor_fail(fail, SENSOR_EXIT_USAGE, "--box takes `workers` or `manager`, not `%s`",
+                       text);
+}
+
 /* An option with a number or a word to look at. */
 static int
 parse_checked(struct sensor_options *o, int opt, const char *arg, struct sensor_fail *fail)
@@ -204,6 +228,8 @@ parse_checked(struct sensor_options *o, int opt, const char *arg, struct sensor_
         return parse_watch(o, arg, fail);
     case OPT_ROLE:
         return parse_role(o, arg, fail);
+    case OPT_BOX:
+        return parse_box(o, arg, fail);
     default:
         return parse_pattern(o, arg, fail);
     }
@@ -295,7 +321,7 @@ static int
 check_node(struct sensor_options *o, struct sensor_fail *fail)
 {
     if (o->node == NULL) {
-        o->wait_s = o->wait_s != 0 ? o->wait_s : FORKED_WAIT_S;
+        o->wait_s = o->wait_s != 0 || o->box != SENSOR_ON_ONE ? o->wait_s : FORKED_WAIT_S;
         return o->role == BB_ROLE_NONE ? 0 : fail_usage(fail, "--role needs --node", "");
     }
     if (o->pattern->is_alone) {
@@ -318,12 +344,16 @@ static int
 check_counts(struct sensor_options *o, struct sensor_fail *fail)
 {
     bool is_one = o->node != NULL;
+    bool has_loggers = !is_one && o->box != SENSOR_ON_MANAGER;
 
+    if (o->workers == NOT_SAID) {
+        o->workers = DEFAULT_WORKERS;
+    }
     if (o->proxies == NOT_SAID) {
-        o->proxies = is_one ? 0 : DEFAULT_PROXIES;
+        o->proxies = is_one || o->box != SENSOR_ON_ONE ? 0 : DEFAULT_PROXIES;
     }
     if (o->loggers == NOT_SAID) {
-        o->loggers = is_one ? 0 : DEFAULT_LOGGERS;
+        o->loggers = has_loggers ? DEFAULT_LOGGERS : 0;
     }
     if (1 + o->workers + o->proxies + o->loggers > SENSOR_NODES_MAX) {
         return sensor_fail(fail, SENSOR_EXIT_USAGE,
@@ -334,10 +364,38 @@ check_counts(struct sensor_options *o, struct sensor_fail *fail)
     return 0;
 }
 
+/* What belongs to the other box is no use on this one. */
+static int
+check_box(const struct sensor_options *o, struct sensor_fail *fail)
+{
+    if (o->box == SENSOR_ON_ONE) {
+        return 0;
+    }
+    if (o->node != NULL) {
+        return fail_usage(fail, "--box starts all nodes of its box: it goes without --node", "");
+    }
+    if (o->pattern != &sensor_pattern_manager || (o->proxies != NOT_SAID && o->proxies != 0)) {
+        return fail_usage(fail, "only --pattern manager, without proxies, goes over two boxes", "");
+    }
+    if (o->box == SENSOR_ON_WORKERS && (!o->watch_any || o->json)) {
+        return fail_usage(fail, "--watch and --json are for --box manager, which has the clients",
+                          "");
+    }
+    if (o->box == SENSOR_ON_MANAGER
+        && (o->file_count != 0 || o->live != NULL || o->workers != NOT_SAID
+            || o->loggers != NOT_SAID || o->log_dir != NULL || o->rate != 0)) {
+        return fail_usage(fail,
+                          "captures, --workers, --loggers, --log-dir and --rate are for --box "
+                          "workers",
+                          "");
+    }
+    return 0;
+}
+
 static int
 check_source(const struct sensor_options *o, struct sensor_fail *fail)
 {
-    bool is_reader = o->node == NULL || o->role == BB_ROLE_WORKER;
+    bool is_reader = o->box != SENSOR_ON_MANAGER && (o->node == NULL || o->role == BB_ROLE_WORKER);
     bool has_source = o->file_count != 0 || o->live != NULL;
 
     if (o->file_count != 0 && o->live != NULL) {
@@ -364,7 +422,7 @@ check_source(const struct sensor_options *o, struct sensor_fail *fail)
 static int
 check(struct sensor_options *o, struct sensor_fail *fail)
 {
-    if (check_counts(o, fail) != 0 || check_node(o, fail) != 0) {
+    if (check_box(o, fail) != 0 || check_counts(o, fail) != 0 || check_node(o, fail) != 0) {
         return -1;
     }
     return check_source(o, fail);
@@ -417,7 +475,7 @@ sensor_options_parse(struct sensor_options *out,
                      struct sensor_fail *fail)
 {
     memset(out, 0, sizeof(*out));
-    out->workers = DEFAULT_WORKERS;
+    out->workers = NOT_SAID;
     out->proxies = NOT_SAID;
     out->loggers = NOT_SAID;
     out->pattern = &sensor_pattern_manager;

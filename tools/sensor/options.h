@@ -19,6 +19,14 @@ enum {
     SENSOR_HELPERS_MAX = 64,  /* proxies; loggers */
 };
 
+/* A sensor over two boxes: which of them is this? */
+enum sensor_box {
+    SENSOR_ON_ONE = 0, /* there is but one */
+    SENSOR_ON_WORKERS =
+        1, /* workers, loggers and a site that leads them; the manager is elsewhere */
+    SENSOR_ON_MANAGER = 2, /* the manager alone */
+};
+
 struct sensor_options {
     const char **files; /* file_count of them; owned, the strings are argv's */
     size_t file_count;
@@ -27,6 +35,7 @@ struct sensor_options {
     uint32_t proxies;
     uint32_t loggers;
     const struct sensor_pattern *pattern;
+    enum sensor_box box;
     const char *log_dir; /* NULL: the launcher makes one, and removes it */
     bool watch_any;
     uint8_t watch[16];
@@ -35,7 +44,8 @@ struct sensor_options {
     const char *dir;
     uint32_t seconds; /* live: how long; 0: until it is told to end */
     uint32_t rate;    /* packets per second of the whole capture; 0: as fast as it goes */
-    uint32_t wait_s;  /* how long the manager waits for its workers; 0: without end */
+    uint32_t
+        wait_s; /* how long the manager waits for its workers; boxes for each other; 0: not said */
     bool json;
     bool stay;
     bool help;

@@ -47,6 +47,13 @@ before(const struct sensor_others *others, uint64_t id)
     return 0;
 }
 
+/* busbard publishes what other boxes publish: what we asked for, when the sensor is over two boxes. */
+static bool
+is_link(const struct sensor_options *opts, const char *name)
+{
+    return opts->box != SENSOR_ON_ONE && strcmp(name, "busbard") == 0;
+}
+
 /* By name: a node that was killed and came again is ours under both its ids. */
 static bool
 is_ours(const struct sensor_members *members, const char *name)
@@ -71,7 +78,8 @@ sensor_others_count(const struct sensor_others *others,
     for (size_t i = 0; i < n; i++) {
         uint64_t then = before(others, nodes[i].id);
 
-        if (!is_ours(members, nodes[i].name) && nodes[i].published > then) {
+        if (!is_ours(members, nodes[i].name) && !is_link(opts, nodes[i].name)
+            && nodes[i].published > then) {
             sum += nodes[i].published - then;
         }
     }

@@ -20,6 +20,7 @@ struct sensor_worker {
     struct sensor_route route;
     uint64_t frames;      /* read, of all shares */
     uint32_t held_events; /* published, not flushed */
+    uint64_t room;        /* over two boxes: messages that surely fit into our window */
     uint64_t uid_seed;
 };
 

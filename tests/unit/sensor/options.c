@@ -123,6 +123,25 @@ Test(options, helpers, .timeout = 20)
     sensor_options_fini(&opts);
 }
 
+Test(options, two_boxes, .timeout = 20)
+{
+    assert_parses("--box workers --pcap a b --workers 3");
+    cr_assert_eq(opts.box, SENSOR_ON_WORKERS);
+    cr_assert_eq(opts.workers, 3);
+    cr_assert_eq(opts.proxies, 0);
+    cr_assert_eq(opts.loggers, 1);
+    cr_assert_eq(opts.wait_s, 0);
+    sensor_options_fini(&opts);
+    assert_parses("--box manager --watch 10.0.0.1 --json --wait 5");
+    cr_assert_eq(opts.box, SENSOR_ON_MANAGER);
+    cr_assert_eq(opts.loggers, 0);
+    cr_assert_eq(opts.wait_s, 5);
+    sensor_options_fini(&opts);
+    assert_parses("--pcap a");
+    cr_assert_eq(opts.box, SENSOR_ON_ONE);
+    sensor_options_fini(&opts);
+}
+
 Test(options, help_and_version, .timeout = 20)
 {
     char *text = NULL;
@@ -189,6 +208,16 @@ Test(options, refused, .timeout = 20)
         {"--node m --role tool", "tool"},
         {"--node m --role logger --loggers 1 --log-dir d", "logger-1"},
         {"--node m --role manager --pcap a", "manager"},
+        {"--box both", "both"},
+        {"--box workers", "capture"},
+        {"--box workers --pcap a --json", "--json"},
+        {"--box workers --pcap a --watch 10.0.0.1", "--watch"},
+        {"--box workers --pcap a --proxies 1", "proxies"},
+        {"--box workers --pcap a --pattern direct", "--pattern"},
+        {"--box manager --pcap a", "--box workers"},
+        {"--box manager --workers 2", "--workers"},
+        {"--box manager --loggers 1", "--loggers"},
+        {"--box manager --node manager --role manager", "--node"},
         {"--node 0123456789012345678901234567890123456789abcdefgh --role manager", "47"},
     };
 
