@@ -9,28 +9,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* own_name - of this box, as bbi_daemon_open() takes it. */
-static const char *
-own_name(const struct bbi_daemon_opts *opts, char *out, size_t cap)
-{
-    if (opts->name != NULL) {
-        return opts->name;
-    }
-    out[cap - 1] = '\0';
-    return gethostname(out, cap - 1) == 0 ? out : "localhost";
-}
-
 static int
 check_certificates(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
 {
-    char host[256];
+    char name[BBI_LINK_NAME_MAX + 1];
     struct bbi_tls_ctx *ctx = NULL;
-    struct bbi_tls_opts tls = {.node = own_name(opts, host, sizeof(host)),
+    struct bbi_tls_opts tls = {.node = name,
                                .cert_path = opts->cert,
                                .key_path = opts->key,
                                .ca_path = opts->ca,
                                .crl_path = opts->crl};
-    int rc = bbi_tls_ctx_open(&ctx, &tls, f);
+    int rc = bbi_link_own_name(opts, name, f);
+    rc = rc != 0 ? rc : bbi_tls_ctx_open(&ctx, &tls, f);
     if (rc == 0) {
         bbi_tls_ctx_close(ctx);
     }

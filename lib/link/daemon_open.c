@@ -72,7 +72,7 @@ fill_self(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_f
         return bbi_fault_set(f, BB_EINVAL, dir, "the bus '%s' has no directory above it", dir);
     }
     *slash = '\0';
-    int rc = bbi_box_own_name(opts->name, d->self.name, f);
+    int rc = bbi_link_own_name(opts, d->self.name, f);
     rc = rc < 0 ? rc : bbi_box_id(dir, slash + 1, &d->self.node, f);
     if (rc < 0) {
         return rc;

@@ -3,6 +3,7 @@
  * One kind of security, said once: what is half said or said twice is refused, for the weaker one might be taken.
  */
 #include "lib/link/keys.h"
+#include "lib/link/box_id.h"
 
 #include "shm/place.h"
 #include <fcntl.h>
@@ -59,6 +60,23 @@ load_user_key(struct bbi_link_keys *out, const char *dir, struct bbi_fault *f)
     int rc = bbi_key_file_user(dir, out->key.bytes, f);
     out->is_made = rc == 1;
     return rc < 0 ? rc : 0;
+}
+
+int
+bbi_link_own_name(const struct bbi_daemon_opts *opts,
+                  char out[BBI_LINK_NAME_MAX + 1],
+                  struct bbi_fault *f)
+{
+    char certified[BBI_TLS_NAME_BYTES];
+    const char *name = opts->name;
+    if (name == NULL && opts->cert != NULL) {
+        int rc = bbi_tls_cert_name(opts->cert, certified, f);
+        if (rc != 0) {
+            return rc;
+        }
+        name = certified;
+    }
+    return bbi_box_own_name(name, out, f);
 }
 
 int

@@ -18,6 +18,11 @@ struct bbi_link_keys {
     bool is_made; /* the user's key was not there, and was made */
 };
 
+/* bbi_link_own_name - of this box: as given; else that of its certificate; else the host's.  As bbi_box_own_name(). */
+BB_MUST_USE int bbi_link_own_name(const struct bbi_daemon_opts *opts,
+                                  char out[BBI_LINK_NAME_MAX + 1],
+                                  struct bbi_fault *f);
+
 /* bbi_link_security - what these options ask for.  BB_EINVAL two kinds at once, or half of one: f says which. */
 BB_MUST_USE int bbi_link_security(const struct bbi_daemon_opts *opts, struct bbi_fault *f);
 

@@ -14,6 +14,7 @@
  *   bytes back to it would make it talk to itself (the "Selfie" attack on pre-shared keys).
  */
 #include "lib/net/tls.h"
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -168,16 +169,30 @@ struct names {
     bool has_two_ids;
 };
 
+/* Who dials an address, and gives no name, may be content with a certificate for that address. */
+static bool
+is_address(const char *wanted, const unsigned char *p, size_t bytes)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    int family = bytes == sizeof(struct in_addr) ? AF_INET : AF_INET6;
+    return wanted != NULL && (family == AF_INET || bytes == sizeof(struct in6_addr))
+           && inet_pton(family, wanted, address) == 1 && memcmp(address, p, bytes) == 0;
+}
+
 static void
 take_name(struct names *names, const GENERAL_NAME *general, const char *wanted)
 {
     int kind;
-    const ASN1_IA5STRING *text = GENERAL_NAME_get0_value(general, &kind);
-    if (kind != GEN_DNS && kind != GEN_URI) {
+    const ASN1_STRING *text = GENERAL_NAME_get0_value(general, &kind);
+    if (kind != GEN_DNS && kind != GEN_URI && kind != GEN_IPADD) {
         return;
     }
     const unsigned char *p = ASN1_STRING_get0_data(text);
     size_t bytes = (size_t)ASN1_STRING_length(text);
+    if (kind == GEN_IPADD) {
+        names->has_wanted |= is_address(wanted, p, bytes);
+        return;
+    }
     if (!name_is_plain(p, bytes)) {
         return;
     }
@@ -379,8 +394,9 @@ verify_leaf(X509_STORE_CTX *store, struct bbi_tls *tls, X509 *cert)
         (void)snprintf(
             sentence, sizeof(sentence),
             "the other side's certificate is for '%.100s', but '%.100s' must be there; is it the "
-            "right address, and has that node its own certificate?",
-            names.first, tls->expected);
+            "right address, and has that node its own certificate?  If it is, dial it by its name: "
+            "%.100s@HOST:PORT",
+            names.first, tls->expected, names.first);
         return refuse(store, X509_V_ERR_HOSTNAME_MISMATCH, tls, sentence);
     }
     if (names.first[0] == '\0' || names.has_two_ids) {
@@ -611,6 +627,27 @@ load_ca(struct bbi_tls_ctx *ctx, const struct bbi_tls_opts *opts, struct bbi_fau
     if (opts->now_s != 0) {
         X509_VERIFY_PARAM_set_time(SSL_CTX_get0_param(ctx->ssl), (time_t)opts->now_s);
     }
+    return 0;
+}
+
+int
+bbi_tls_cert_name(const char *cert_path, char out[BBI_TLS_NAME_BYTES], struct bbi_fault *f)
+{
+    struct names names = {.first = ""};
+    BIO *bio = BIO_new_file(cert_path, "r");
+    X509 *cert = bio != NULL ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    if (cert == NULL) {
+        return refuse_file(f, cert_path, "our certificate", "give a PEM file");
+    }
+    read_names(cert, NULL, &names);
+    X509_free(cert);
+    if (names.first[0] == '\0') {
+        return bbi_fault_set(f, BB_EINVAL, cert_path,
+                             "certificate '%s' names no node: issue one with the SAN DNS:NAME",
+                             cert_path);
+    }
+    memcpy(out, names.first, BBI_TLS_NAME_BYTES);
     return 0;
 }
 

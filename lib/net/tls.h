@@ -60,12 +60,16 @@ bbi_tls_ctx_open(struct bbi_tls_ctx **out, const struct bbi_tls_opts *opts, stru
 /* bbi_tls_ctx_close - its memory goes with the last connection.  NULL is nothing. */
 void bbi_tls_ctx_close(struct bbi_tls_ctx *ctx);
 
+/* bbi_tls_cert_name - the node that a certificate is for: its first DNS name.  BB_EINVAL none; as bbi_tls_ctx_open(). */
+BB_MUST_USE int
+bbi_tls_cert_name(const char *cert_path, char out[BBI_TLS_NAME_BYTES], struct bbi_fault *f);
+
 enum bbi_tls_side { BBI_TLS_CLIENT = 0, BBI_TLS_SERVER = 1 };
 
 /*
  * bbi_tls_open - a connection, before its first byte.
  *
- * peer       the node that must be there; NULL on the server's side: any that the CA or a key vouches for.  Then what it
+ * peer       the node that must be there, or an address that its certificate has; NULL on the server's side: any that the CA or a key vouches for.  Then what it
  *            says of itself later has to be held against bbi_tls_peer_is().
  * Returns    0; BB_EINVAL a client without a name to expect; BB_ENOENT no key for this peer; BB_ENOMEM.
  */

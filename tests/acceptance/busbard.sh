@@ -152,12 +152,12 @@ makes_certificates()
 }
 check pki_makes_certificates makes_certificates
 who=cert-a
-start_daemon --bus cert-a --name cert-a --listen 127.0.0.1:0 $(certs cert-a)
+start_daemon --bus cert-a --listen 127.0.0.1:0 $(certs cert-a) # its name is the certificate's
 a_pid=$child
 soon listens
 a_address=$(address)
 who=cert-b
-start_daemon --bus cert-b --name cert-b --peer "cert-a@$a_address" $(certs cert-b)
+start_daemon --bus cert-b --peer "cert-a@$a_address" $(certs cert-b)
 b_pid=$child
 name=cert-sub
 start -b cert-a sub -n 1 /x

@@ -125,6 +125,51 @@ Test(tls_refusals, the_same_ends_without_a_fault_meet)
     }
 }
 
+/* Who dials an address without a name gets whom the CA vouches for at that address, and nobody else. */
+Test(tls_refusals, an_address_may_stand_in_the_certificate)
+{
+    static const struct {
+        const char *sans, *dialed;
+        bool is_good;
+    } CASES[] = {
+        {"DNS:alpha,IP:127.0.0.1", "127.0.0.1", true},
+        {"DNS:alpha,IP:::1", "::1", true},
+        {"DNS:alpha,IP:127.0.0.2", "127.0.0.1", false},
+        {"DNS:alpha,DNS:127.0.0.9", "127.0.0.1", false},
+        {"DNS:alpha", "127.0.0.1", false},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        make((struct spec){.file = "placed", .sans = CASES[i].sans, .issuer = "ca"});
+        struct end *client =
+            end_of(ctx_of("bravo", "bravo", "ca", NULL), BBI_TLS_CLIENT, CASES[i].dialed);
+        struct end *server = end_of(ctx_of("placed", "alpha", "ca", NULL), BBI_TLS_SERVER, NULL);
+        pump(client, server);
+        cr_assert_eq(client->rc == 0, CASES[i].is_good, "case %zu: %d", i, client->rc);
+        if (CASES[i].is_good) {
+            struct bbi_fault f = {0};
+            cr_assert_eq(bbi_tls_peer_is(client->tls, "alpha", NULL, &f), 0);
+            cr_assert_eq(bbi_tls_peer_is(client->tls, "mallory", NULL, &f), BB_EACCES);
+        } else {
+            assert_says("address", client->fault.sentence, "dial it by its name: alpha@HOST:PORT");
+        }
+        end_free(client);
+        end_free(server);
+    }
+}
+
+Test(tls_refusals, a_certificate_says_whose_it_is)
+{
+    char name[BBI_TLS_NAME_BYTES];
+    struct bbi_fault f = {0};
+    make((struct spec){.file = "two", .sans = "URI:busbar:01,DNS:alpha,DNS:bravo", .issuer = "ca"});
+    cr_assert_eq(bbi_tls_cert_name(path_of("two.crt"), name, &f), 0);
+    cr_assert_str_eq(name, "alpha");
+    make((struct spec){.file = "nobody", .sans = "URI:busbar:01", .issuer = "ca"});
+    cr_assert_eq(bbi_tls_cert_name(path_of("nobody.crt"), name, &f), BB_EINVAL);
+    assert_says("nobody", f.sentence, "issue one with the SAN DNS:NAME");
+    cr_assert_lt(bbi_tls_cert_name("/nonexistent", name, &f), 0);
+}
+
 /* A server that expects nobody in particular lets in all of its CA, and knows who it is. */
 Test(tls_refusals, names_and_ids_are_held_against_what_is_said_later)
 {
