@@ -143,6 +143,24 @@ bbi_box_broke(struct bbi_box *box, int status, const char *sentence)
 
 /* ---- what the session tells ---- */
 
+/* Does what it showed vouch for this name?  A key that all have vouches for none. */
+static bool
+vouches_for(const struct bbi_transport *t, const char *name)
+{
+    return t->tls != NULL && t->hub->is_named_by_keys
+           && bbi_tls_peer_is(t->tls, name, NULL, NULL) == 0;
+}
+
+/* Who was up first under this id, as far as that is certified. */
+static void
+note_holder(struct bbi_box *box)
+{
+    if (box->certified[0] == '\0' && box->transport != NULL
+        && vouches_for(box->transport, box->hello.name)) {
+        (void)snprintf(box->certified, sizeof(box->certified), "%s", box->hello.name);
+    }
+}
+
 static void
 on_up(void *user, const struct bbi_hello *peer, bool is_resumed)
 {
@@ -151,6 +169,7 @@ on_up(void *user, const struct bbi_hello *peer, bool is_resumed)
     bool was_up = box->is_up;
     box->hello = *peer;
     box->is_up = box->was_ever = true;
+    note_holder(box);
     box->up_mono_ns = hub->time.mono_ns;
     if (was_up) {
         bbi_dial_box_up(box); /* another transport carries it now; nothing else changed */
@@ -335,6 +354,28 @@ check_name(const struct bbi_transport *t, struct bbi_fault *f)
     return bbi_tls_peer_is(t->tls, peer->name, id, f);
 }
 
+/*
+ * An id is claimed in HELLO, a name is certified: under which name an id was up once, under that it stays.  Otherwise one
+ * box could come as another, take over its session, and be sent what is queued for that.
+ */
+static int
+check_holder(const struct bbi_box *box, const struct bbi_transport *t, struct bbi_fault *f)
+{
+    const char *name = t->greet->peer.name;
+    char id[2 * sizeof(box->id.v) + 1];
+    if (box->certified[0] == '\0' || strcmp(box->certified, name) == 0
+        || vouches_for(t, box->certified)) {
+        return 0;
+    }
+    id_text(&box->id, id);
+    return bbi_fault_set(
+        f, BB_EACCES, name,
+        "'%s' shows the node id %s, which is that of '%s' here: each box needs an id of "
+        "its own, so remove the copied file .box-BUS of one of them; if '%s' was "
+        "renamed, restart the busbard of '%s'",
+        name, id, box->certified, box->certified, box->hub->opts.self.name);
+}
+
 static void
 attach(struct bbi_box *box, struct bbi_transport *t)
 {
@@ -423,6 +464,10 @@ bbi_box_known(struct bbi_transport *t)
     }
     struct bbi_box *box = box_of(t);
     if (box == NULL) {
+        return;
+    }
+    if (check_holder(box, t, &f) != 0) {
+        refuse_known(t, BBI_CLOSE_REFUSED, f.sentence);
         return;
     }
     if (t->dial != NULL) {

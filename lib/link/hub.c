@@ -44,22 +44,36 @@ bbi_hub_log(struct bbi_hub *hub, const char *level, const char *format, ...)
     hub->events.log(hub->user, level, line);
 }
 
+/* How many were passed over in silence, before the next one is told. */
+static void
+tell_quiet(struct bbi_hub *hub)
+{
+    if (hub->refused_again > 0) {
+        bbi_hub_log(hub, "warning", "no link with %llu more in the last %lld s, the last: %s",
+                    (unsigned long long)hub->refused_again,
+                    (long long)(BBI_HUB_QUIET_NS / SECOND_NS), hub->refused);
+    }
+    hub->refused_again = 0;
+}
+
+/* Strangers choose what stands in a sentence: so many different ones are told in a while, no more. */
 void
 bbi_hub_log_refused(struct bbi_hub *hub, const char *address, const char *sentence)
 {
+    bool is_quiet = hub->refused_told > 0 && hub->time.mono_ns - hub->refused_ns < BBI_HUB_QUIET_NS;
     bool is_same = strncmp(hub->refused, sentence, sizeof(hub->refused) - 1) == 0;
-    if (is_same && hub->time.mono_ns - hub->refused_ns < BBI_HUB_QUIET_NS) {
+    if (!is_quiet) {
+        tell_quiet(hub);
+        hub->refused_ns = hub->time.mono_ns;
+        hub->refused_told = 0;
+    }
+    (void)snprintf(hub->refused, sizeof(hub->refused), "%s", sentence);
+    if (is_quiet && (is_same || hub->refused_told >= BBI_HUB_REFUSALS)) {
         hub->refused_again++;
         bbi_hub_log(hub, "debug", "no link with %s: %s", address, sentence);
         return;
     }
-    if (hub->refused_again > 0) {
-        bbi_hub_log(hub, "warning", "no link with %llu more: %s",
-                    (unsigned long long)hub->refused_again, hub->refused);
-    }
-    hub->refused_again = 0;
-    hub->refused_ns = hub->time.mono_ns;
-    (void)snprintf(hub->refused, sizeof(hub->refused), "%s", sentence);
+    hub->refused_told++;
     bbi_hub_log(hub, "warning", "no link with %s: %s", address, sentence);
 }
 
@@ -233,6 +247,17 @@ complete(struct bbi_hub *hub, const struct bbi_hub_opts *opts)
     hub->memory_bytes = sizeof(*hub);
 }
 
+/* Certificates are of one node each; a key that is nobody's own lets its holders take any name. */
+static bool
+is_named_by_keys(const struct bbi_tls_opts *opts)
+{
+    bool is_each = true;
+    for (uint32_t i = 0; i < opts->key_count; i++) {
+        is_each = is_each && opts->keys[i].peer != NULL;
+    }
+    return is_each;
+}
+
 static int
 open_tls(struct bbi_hub *hub, const struct bbi_tls_opts *opts, struct bbi_fault *f)
 {
@@ -243,6 +268,7 @@ open_tls(struct bbi_hub *hub, const struct bbi_tls_opts *opts, struct bbi_fault 
     if (rc == 0) {
         bbi_tls_ctx_close(hub->tls);
         hub->tls = ctx;
+        hub->is_named_by_keys = is_named_by_keys(&o);
     }
     return rc;
 }

@@ -25,6 +25,7 @@ enum {
     BBI_HUB_SENTENCE_BYTES = 512,
     BBI_HUB_DIALS = 256,
     BBI_HUB_PLAIN_BYTES = 64 << 10,
+    BBI_HUB_REFUSALS = 16,      /* told within BBI_HUB_QUIET_NS */
     BBI_HUB_PARKED_BYTES = 512, /* nobody sends more before we have answered */
 };
 #define BBI_HUB_STRANGER_NS INT64_C(5000000000) /* for TLS and greeting */
@@ -81,6 +82,8 @@ struct bbi_box {
     struct bbi_transport *transport; /* NULL: none */
     struct bbi_transport *parked;    /* that is to take its place; NULL: none */
     struct bbi_hello hello;          /* of the last that was attached */
+    char certified[BBI_LINK_NAME_MAX
+                   + 1]; /* name under which it was up first; "" none is certified */
     char address[BBI_HUB_ADDRESS_BYTES];
     char cipher[BBI_TLS_ID_BYTES];
     enum bbi_slow_policy slow;
@@ -133,6 +136,8 @@ struct bbi_hub {
     void *user;
     struct bbi_net *net;
     struct bbi_tls_ctx *tls;
+    bool
+        is_named_by_keys; /* certificates, or each key is of one node: who has it cannot take another's name */
     struct bbi_link_time time; /* of what is being handled */
     struct bbi_transport *transports;
     struct bbi_transport *buckets[BBI_HUB_BUCKETS];
@@ -142,9 +147,10 @@ struct bbi_hub {
     uint32_t box_count, dial_count, stranger_count;
     uint64_t turned_away, turned_away_told;
     int64_t turned_away_ns;
-    char refused[BBI_HUB_SENTENCE_BYTES]; /* the last refusal that was told, and how often since */
-    int64_t refused_ns;
-    uint64_t refused_again;
+    char refused[BBI_HUB_SENTENCE_BYTES]; /* the last refusal */
+    int64_t refused_ns;                   /* when the first of those was told that are told now */
+    uint32_t refused_told;
+    uint64_t refused_again; /* passed over since */
     uint64_t seed;
     uint64_t memory_bytes;
     struct bbi_memory memory; /* counted, for the sessions */

@@ -223,6 +223,122 @@ ParameterizedTest(struct kind *k,
     pair_close(&a, &b);
 }
 
+/* b has been linked with alpha, whose id begins with 1, and holds five messages for it. */
+static void
+alpha_was_here(struct side *b, const struct bbi_hub_opts *oa)
+{
+    const struct bbi_dial_opts dial = {.name = "bravo"};
+    struct side a = {0};
+    struct bbi_fault f = {0};
+    side_open(&a, oa);
+    cr_assert_eq(bbi_hub_dial(a.hub, "127.0.0.1", b->port, &dial, &f), 0, "%s", f.sentence);
+    UNTIL(&a, b, a.is_up && b->is_up);
+    side_close(&a);
+    UNTIL(b, &a, !b->is_up);
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(offer(b, 100), 1);
+    }
+}
+
+static void
+dial_bravo(struct side *s, const struct bbi_hub_opts *o, uint16_t port)
+{
+    const struct bbi_dial_opts dial = {.name = "bravo"};
+    struct bbi_fault f = {0};
+    side_open(s, o);
+    cr_assert_eq(bbi_hub_dial(s->hub, "127.0.0.1", port, &dial, &f), 0, "%s", f.sentence);
+}
+
+/* A box of the same CA that shows another's id gets neither its session nor what is queued for it. */
+ENGINE_PARAMS(link_refusals, id_of_another)
+ParameterizedTest(
+    struct kind *k, link_refusals, id_of_another, .timeout = 60, .init = dir_begin, .fini = dir_end)
+{
+    struct side b = {0}, m = {0}, a = {0};
+    begin_kind(k);
+    make((struct spec){.file = "ca", .is_ca = true});
+    make((struct spec){.file = "alpha", .sans = "DNS:alpha", .issuer = "ca"});
+    make((struct spec){.file = "bravo", .sans = "DNS:bravo", .issuer = "ca"});
+    make((struct spec){.file = "mallory", .sans = "DNS:mallory", .issuer = "ca"});
+    make((struct spec){.file = "anna", .sans = "DNS:anna,DNS:alpha", .issuer = "ca"});
+    struct bbi_hub_opts ob = certified(k, "bravo", 2), oa = certified(k, "alpha", 1);
+    struct bbi_hub_opts om = slow_retry(certified(k, "mallory", 1));
+    side_open(&b, &ob);
+    side_listen(&b);
+    alpha_was_here(&b, &oa);
+    int ups = b.ups;
+    dial_bravo(&m, &om, b.port);
+    UNTIL(&m, &b, m.unavailable == 1 && logged(&b, "warning", "no link with") == 1);
+    cr_assert_eq(logged(&b, "warning", "'mallory' shows the node id 0100"), 1, "%s", b.log[0]);
+    cr_assert_eq(logged(&b, "warning", "is that of 'alpha' here"), 1);
+    cr_assert_not_null(strstr(m.away, "it says: 'mallory' shows the node id 0100"), "%s", m.away);
+    cr_assert_not_null(strstr(m.away, "remove the copied file .box-BUS"), "%s", m.away);
+    cr_assert_eq(m.ups, 0);
+    cr_assert_eq(b.ups, ups);
+    cr_assert_eq(m.received, 0);
+    side_close(&m);
+    /* Who was meant comes again and has it all; so does one whose certificate has the old name too. */
+    dial_bravo(&a, &oa, b.port);
+    UNTIL(&a, &b, a.is_up && b.is_up && a.received == 5);
+    side_close(&a);
+    UNTIL(&b, &a, !b.is_up);
+    struct bbi_hub_opts on = certified(k, "anna", 1);
+    dial_bravo(&a, &on, b.port);
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    cr_assert_str_eq(bbi_box_name(b.box), "anna");
+    pair_close(&a, &b);
+}
+
+/* The other way: who is dialed shows the id of another. */
+ENGINE_PARAMS(link_refusals, id_of_another_where_we_dial)
+ParameterizedTest(struct kind *k,
+                  link_refusals,
+                  id_of_another_where_we_dial,
+                  .timeout = 60,
+                  .init = dir_begin,
+                  .fini = dir_end)
+{
+    const struct bbi_dial_opts dial = {.name = "mallory"};
+    struct side b = {0}, m = {0};
+    struct bbi_fault f = {0};
+    begin_kind(k);
+    make((struct spec){.file = "ca", .is_ca = true});
+    make((struct spec){.file = "alpha", .sans = "DNS:alpha", .issuer = "ca"});
+    make((struct spec){.file = "bravo", .sans = "DNS:bravo", .issuer = "ca"});
+    make((struct spec){.file = "mallory", .sans = "DNS:mallory", .issuer = "ca"});
+    struct bbi_hub_opts ob = slow_retry(certified(k, "bravo", 2)), oa = certified(k, "alpha", 1);
+    struct bbi_hub_opts om = certified(k, "mallory", 1);
+    side_open(&b, &ob);
+    side_listen(&b);
+    alpha_was_here(&b, &oa);
+    side_open(&m, &om);
+    side_listen(&m);
+    cr_assert_eq(bbi_hub_dial(b.hub, "127.0.0.1", m.port, &dial, &f), 0, "%s", f.sentence);
+    UNTIL(&b, &m, b.unavailable == 1 && logged(&m, "warning", "no link with") == 1);
+    cr_assert_not_null(strstr(b.away, "'mallory' shows the node id 0100"), "%s", b.away);
+    cr_assert_eq(logged(&m, "warning", "it says: 'mallory' shows the node id"), 1, "%s", m.log[0]);
+    cr_assert_eq(m.ups, 0);
+    pair_close(&b, &m);
+}
+
+/* A key of all certifies nobody's name, so a box may come under another one. */
+ENGINE_PARAMS(link_refusals, a_key_of_all_names_nobody)
+ParameterizedTest(struct kind *k, link_refusals, a_key_of_all_names_nobody, .timeout = 60)
+{
+    struct kind psk = other(k, BBI_SECURITY_KEY);
+    struct side a = {0}, b = {0};
+    begin_kind(k);
+    struct bbi_hub_opts ob = opts_of(&psk, "bravo", 2), oa = opts_of(&psk, "alpha", 1);
+    struct bbi_hub_opts on = opts_of(&psk, "anna", 1);
+    side_open(&b, &ob);
+    side_listen(&b);
+    alpha_was_here(&b, &oa);
+    dial_bravo(&a, &on, b.port);
+    UNTIL(&a, &b, a.is_up && b.is_up && a.received == 5);
+    cr_assert_str_eq(bbi_box_name(b.box), "anna");
+    pair_close(&a, &b);
+}
+
 /* ---- bare sockets ---- */
 
 /* A listener that says these bytes and ends. */
@@ -280,6 +396,12 @@ Test(link_refusals, keyless_listens_on_loopback_alone, .timeout = 30)
     cr_assert_eq(bbi_hub_listen(a.hub, "0.0.0.0", 0, &port, &f), BB_EACCES);
     cr_assert_eq(bbi_hub_listen(a.hub, "::", 0, &port, &f), BB_EACCES);
     cr_assert_eq(bbi_hub_listen(a.hub, "192.0.2.1", 0, &port, &f), BB_EACCES);
+    cr_assert_eq(bbi_hub_listen(a.hub, "::ffff:192.0.2.1", 0, &port, &f), BB_EACCES);
+    cr_assert_eq(bbi_hub_listen(a.hub, "fe80::1", 0, &port, &f), BB_EACCES);
+    cr_assert_lt(bbi_hub_listen(a.hub, "", 0, &port, &f), 0);
+    cr_assert_eq(bbi_hub_listen(a.hub, "0", 0, &port, &f), BB_EACCES);
+    cr_assert_lt(bbi_hub_listen(a.hub, "no.such.name.invalid", 0, &port, &f), 0);
+    cr_assert_eq(bbi_hub_listen(a.hub, "::ffff:127.0.0.1", 0, &port, &f), 0, "%s", f.sentence);
     cr_assert_eq(bbi_hub_listen(a.hub, "127.0.0.2", 0, &port, &f), 0, "%s", f.sentence);
     cr_assert_eq(bbi_hub_unlisten(a.hub, "127.0.0.2", port), 0);
     cr_assert_eq(bbi_hub_unlisten(a.hub, "127.0.0.2", port), BB_ENOENT);

@@ -6,6 +6,7 @@
  */
 #include "tests/unit/link/proxy.h"
 
+enum { REFUSALS_TOLD = 16 }; /* in 10 s */
 static struct bbi_link_time clock_a;
 
 static void
@@ -128,6 +129,32 @@ ParameterizedTest(struct kind *k, link_strangers, three_hundred, .timeout = 60)
         (void)close(fds[i]);
     }
     pair_close(&a, &b);
+}
+
+/* Who says something else each time does not fill the log either; how many they were is said. */
+Test(link_strangers, many_sentences, .timeout = 60)
+{
+    enum { COUNT = 48 };
+    struct side a = {0}, none = {0};
+    open_clocked(&a, &KINDS[2]);
+    side_listen(&a);
+    for (int i = 0; i < COUNT; i++) {
+        unsigned char preface[BBI_LINK_PREFACE_BYTES];
+        char text[1024] = "";
+        int fd = bare_connect(a.port);
+        bbi_link_preface_write(preface);
+        preface[8] = preface[10] = (unsigned char)(9 + i); /* versions */
+        cr_assert_eq(send(fd, preface, sizeof(preface), MSG_NOSIGNAL), (ssize_t)sizeof(preface));
+        UNTIL(&a, &none, has_ended(fd, text, sizeof(text)) || strstr(text, "versions") != NULL);
+        (void)close(fd);
+    }
+    cr_assert_eq(logged(&a, "warning", "no link with 127.0.0.1:"), REFUSALS_TOLD);
+    cr_assert_eq(a.logs, COUNT);
+    pass(SECOND_NS * 11);
+    drive(&a, &none, SECOND_NS / 50);
+    (void)close(bare_connect(a.port));
+    UNTIL(&a, &none, logged(&a, "warning", "no link with 32 more in the last 10 s") == 1);
+    side_close(&a);
 }
 
 /* Somebody listens and says nothing, as a process that was stopped: given up after 5 s, tried again, said once. */
