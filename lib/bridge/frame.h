@@ -279,7 +279,8 @@ enum {
     BBI_GAP_SLOW = 1u << 3, /* the link was ended because its queue was full */
     BBI_GAP_RESTART =
         1u << 4, /* sent to an earlier life of the reader, which did not say that it had them */
-    BBI_GAP_SIZE = 1u << 5, /* larger than the reader takes */
+    BBI_GAP_SIZE = 1u << 5,   /* larger than the reader takes */
+    BBI_GAP_RIGHTS = 1u << 6, /* its rights became less while they were queued */
 };
 
 struct bbi_gap_ring {

@@ -305,6 +305,44 @@ bbi_queue_drop_unsent(struct bbi_queue *q, uint32_t reason)
     }
 }
 
+/* The first topic of this item that is refused; false: none is. */
+static bool
+is_refused(const struct bbi_queue *q,
+           const struct bbi_queue_item *item,
+           bbi_queue_may_cb may,
+           void *user)
+{
+    struct bbi_link_msg msg = {0};
+    if (item->kind == BBI_ITEM_CHUNKS) {
+        struct bbi_wire head = {.p = item->frames + CHUNK_AT, .left = CHUNK_BYTES};
+        return bbi_msg_next_head(&head, &msg, true) && !may(user, msg.topic, msg.topic_bytes);
+    }
+    struct bbi_wire w = messages_of(q, item);
+    for (uint64_t n = item->first; n <= item->last; n++) {
+        const char *before = msg.topic;
+        bool is_whole = bbi_msg_next(&w, &msg, n == item->first);
+        BBI_ASSERT(is_whole); /* we wrote it */
+        if (msg.topic != before && !may(user, msg.topic, msg.topic_bytes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool
+bbi_queue_recheck(struct bbi_queue *q, bbi_queue_may_cb may, void *user)
+{
+    const struct bbi_queue_item *item = q->unsent;
+    while (item != NULL && (item->kind == BBI_ITEM_GAP || !is_refused(q, item, may, user))) {
+        item = item->next;
+    }
+    if (item == NULL) {
+        return false;
+    }
+    bbi_queue_drop_unsent(q, BBI_GAP_RIGHTS);
+    return true;
+}
+
 /* ---- offering -------------------------------------------------------------------------------------------- */
 
 /* Room for an item of so many bytes of frames: in the shared segment, or a new one. */

@@ -87,6 +87,11 @@ void bbi_queue_lost(struct bbi_queue *q, struct bbi_gap *gap);
 /* All that was not sent becomes one gap. */
 void bbi_queue_drop_unsent(struct bbi_queue *q, uint32_t reason);
 
+/* May the other side have this topic, as things stand now? */
+typedef bool (*bbi_queue_may_cb)(void *user, const char *topic, size_t bytes);
+/* bbi_queue_recheck - if it may not have one message of those that were not sent, all of these become one gap: true. */
+bool bbi_queue_recheck(struct bbi_queue *q, bbi_queue_may_cb may, void *user);
+
 /*
  * bbi_queue_next - the next frame to send, sealed.
  *

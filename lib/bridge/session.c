@@ -388,6 +388,12 @@ bbi_session_tune(struct bbi_session *s, enum bbi_slow_policy policy, size_t queu
     return 0;
 }
 
+bool
+bbi_session_recheck(struct bbi_session *s, bbi_queue_may_cb may, void *user)
+{
+    return bbi_queue_recheck(&s->queue, may, user);
+}
+
 /* ---- what goes to the other side -------------------------------------------------------------------------------- */
 
 int

@@ -175,6 +175,14 @@ struct bbi_link_loss {
 void bbi_session_lost(struct bbi_session *s, const struct bbi_link_loss *loss);
 
 /*
+ * bbi_session_recheck - what the other side may have became less: if a message that was not sent is none of that, all that
+ * was not sent becomes a gap (BBI_GAP_RIGHTS).  true: it did.  What was sent and not acknowledged is sent again.
+ */
+bool bbi_session_recheck(struct bbi_session *s,
+                         bool (*may)(void *user, const char *topic, size_t bytes),
+                         void *user);
+
+/*
  * bbi_session_interest_add, _remove - this side's interests; the same one may be added several times.
  * Returns   add: 1 it is new, 0 it was there; BB_EFULL, BB_ENOMEM, BB_EINVAL.  remove: 1 gone, 0 others want it; BB_ENOENT.
  */

@@ -197,7 +197,8 @@ put_payload(struct bbi_out *out, const struct bb_msg *msg)
 static void
 put_reasons(struct bbi_out *out, uint32_t reasons)
 {
-    static const char *const names[] = {"overrun", "oldest", "newest", "slow", "restart", "size"};
+    static const char *const names[] = {"overrun", "oldest", "newest", "slow",
+                                        "restart", "size",   "rights"};
     const char *separator = "";
     put_key(out, "reasons");
     bbi_out_str(out, "[");

@@ -30,16 +30,33 @@ leave_one(void *user, const char *prefix, size_t bytes, uint32_t flags)
     return 0;
 }
 
+/* Another box chose the prefix, and how many there are: once, and no byte of it that a terminal would obey. */
+static void
+say_not_taken(struct bbi_local *local, const struct bbi_asked_node *node, int rc)
+{
+    char text[64];
+    size_t bytes = node->bytes < sizeof(text) - 1 ? node->bytes : sizeof(text) - 1;
+    for (size_t i = 0; i < bytes; i++) {
+        text[i] = node->prefix[i] >= ' ' && node->prefix[i] <= '~' ? node->prefix[i] : '?';
+    }
+    text[bytes] = '\0';
+    if (!local->was_not_taken) {
+        local->was_not_taken = true;
+        bbi_local_say(
+            local, "error",
+            "prefix '%s' that another box asks for cannot be subscribed here: %s; it gets "
+            "nothing of it, and so it may be with others",
+            text, bb_strerror(rc));
+    }
+}
+
 static void
 take_node(struct bbi_local *local, struct bbi_asked_node *node, const struct bbi_pass *pass)
 {
     int rc = bbi_pass_narrow(pass, node->prefix, node->bytes, node->flags, take_one, local);
     node->is_taken = rc == 0;
     if (rc < 0) {
-        bbi_local_say(local, "error",
-                      "prefix '%.*s' that another box asks for cannot be subscribed here: %s; it "
-                      "gets nothing of it",
-                      (int)node->bytes, node->prefix, bb_strerror(rc));
+        say_not_taken(local, node, rc);
     }
 }
 
@@ -271,6 +288,34 @@ retake_all(struct bbi_local *local, const struct bbi_pass *old)
     bbi_asked_changed(&local->asked);
 }
 
+struct hearer {
+    const struct bbi_local *local;
+    struct local_box *lb;
+};
+
+static bool
+may_have(void *user, const char *topic, size_t bytes)
+{
+    const struct hearer *h = user;
+    return bbi_pass_topic(&h->local->pass, topic, bytes)
+           && (h->lb->view == NULL
+               || bbi_rights_may(h->lb->view, BBI_RIGHT_SUBSCRIBE, topic, bytes));
+}
+
+/* What was queued for it when it might have more: a link that was down for hours must not bring that now. */
+static void
+recheck(struct bbi_local *local, struct local_box *lb)
+{
+    struct hearer hearer = {.local = local, .lb = lb};
+    if (bbi_session_recheck(bbi_box_session(lb->box), may_have, &hearer)) {
+        bbi_local_say(
+            local, "notice",
+            "messages queued for %s were dropped: it may no longer have some of them, and "
+            "is told how many",
+            lb->name);
+    }
+}
+
 void
 bbi_local_change(struct bbi_local *local, struct bbi_pass *pass, struct bbi_rights_view **views)
 {
@@ -294,6 +339,7 @@ bbi_local_change(struct bbi_local *local, struct bbi_pass *pass, struct bbi_righ
     }
     for (struct local_box *lb = local->boxes; lb != NULL; lb = lb->next) {
         retell(local, lb, &before, old[lb->index]);
+        recheck(local, lb);
     }
     if (rc == 0) {
         bbi_wants_fini(&before);

@@ -79,7 +79,7 @@ struct bbi_local {
     uint64_t looked_epoch;
     int64_t looked_ns;
     bool must_look;
-    bool was_cut, was_full; /* said once */
+    bool was_cut, was_full, was_not_taken; /* said once */
 
     struct bb_publisher *events; /* for what has no link: unavailable */
 };

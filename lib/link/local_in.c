@@ -60,7 +60,8 @@ list_reasons(uint32_t reasons, char *out, size_t cap)
                                         "no room in a full queue",
                                         "the link was ended, its queue full",
                                         "sent to an earlier life of this bridge",
-                                        "larger than links carry"};
+                                        "larger than links carry",
+                                        "no longer allowed to this box when the link came up"};
     size_t used = 0;
     out[0] = '\0';
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && used < cap; i++) {

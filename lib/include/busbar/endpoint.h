@@ -358,6 +358,7 @@ enum {
     BB_GAP_SLOW = 1 << 3,    /* the link was given up as too slow, with what was queued */
     BB_GAP_RESTART = 1 << 4, /* a bridge began anew: what it held is gone */
     BB_GAP_SIZE = 1 << 5,    /* a message larger than the other side takes */
+    BB_GAP_RIGHTS = 1 << 6,  /* rights were taken from this side while they were queued for it */
 };
 
 /* Only ever handed out, and grows at its end. */

@@ -173,6 +173,47 @@ Test(link_policies, long_messages_travel_in_pieces, .timeout = 20)
     pair_fini(&p);
 }
 
+static bool
+may_have(void *user, const char *topic, size_t bytes)
+{
+    const char *no = user;
+    return bytes != strlen(no) || memcmp(topic, no, bytes) != 0;
+}
+
+/* Rights become less while messages wait, in batches and in pieces: all of them become a gap, or none. */
+Test(link_policies, what_waits_is_looked_at_again, .timeout = 20)
+{
+    char nothing[] = "nothing", dns[] = "dns/query";
+    struct pair p;
+    struct bbi_session_stats a;
+    pair_prepare(&p, 1);
+    pair_open(&p);
+    cr_assert_not(bbi_session_recheck(p.a.session, may_have, dns), "nothing waits");
+    cr_assert_eq(side_offer(&p.a, 0, 512 << 10), 1); /* conn/new */
+    flood(&p, 17);
+    cr_assert_not(bbi_session_recheck(p.a.session, may_have, nothing));
+    cr_assert_not(bbi_session_recheck(p.a.session, may_have, dns), "the 19th would be the first");
+    flood(&p, 1);
+    cr_assert(bbi_session_recheck(p.a.session, may_have, dns));
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.dropped, 19);
+    cr_assert_eq(side_offer(&p.a, 1, 512 << 10), 1);
+    cr_assert(bbi_session_recheck(p.a.session, may_have, (char[]){"conn/new"}), "a long one too");
+    flood(&p, 5);
+    pair_connect(&p);
+    pair_settle(&p);
+    cr_assert_eq(p.b.delivered, 5);
+    cr_assert_eq(p.b.gaps, 1);
+    cr_assert_eq(p.b.gap_reasons, BBI_GAP_RIGHTS);
+    cr_assert_not(bbi_session_recheck(p.a.session, may_have, dns), "it was sent");
+    /* While the link is up, too. */
+    flood(&p, 30);
+    cr_assert(bbi_session_recheck(p.a.session, may_have, dns));
+    pair_settle(&p);
+    check_balance(&p.a, "rights");
+    pair_fini(&p);
+}
+
 /* A codec that only knows runs of one byte: enough to show when it is used and when not. */
 static size_t
 run_compress(const void *in, size_t bytes, void *out, size_t cap)
