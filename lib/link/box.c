@@ -438,9 +438,11 @@ box_of(struct bbi_transport *t)
         return box;
     }
     if (hub->box_count >= hub->opts.box_max) {
-        bbi_greet_refuse(t->greet, BBI_CLOSE_LIMIT,
-                         "%s knows %u other boxes already, and takes no more", hub->opts.self.name,
-                         hub->box_count);
+        bbi_greet_refuse(
+            t->greet, BBI_CLOSE_LIMIT,
+            "%s knows %u other boxes already, and takes no more: restart its busbard, which "
+            "forgets those that are gone",
+            hub->opts.self.name, hub->box_count);
         return NULL;
     }
     box = new_box(hub, &t->greet->peer.node);

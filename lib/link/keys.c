@@ -7,6 +7,7 @@
 
 #include "shm/place.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -57,6 +58,8 @@ load_user_key(struct bbi_link_keys *out, const char *dir, struct bbi_fault *f)
                             sizeof(place)); /* whose it is, is looked at where it is opened */
         dir = place;
     }
+    (void)snprintf(out->user_path, sizeof(out->user_path), "%s/.key", dir);
+    out->tls.key_file = out->user_path;
     int rc = bbi_key_file_user(dir, out->key.bytes, f);
     out->is_made = rc == 1;
     return rc < 0 ? rc : 0;
@@ -98,6 +101,7 @@ bbi_link_keys_load(struct bbi_link_keys *out,
     }
     if (out->security == BBI_SECURITY_KEY) {
         rc = bbi_key_file(opts->psk, out->key.bytes, f);
+        out->tls.key_file = opts->psk;
     } else if (out->security == BBI_SECURITY_USER_KEY) {
         rc = load_user_key(out, opts->dir, f);
     } else {

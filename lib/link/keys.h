@@ -10,12 +10,15 @@
 #include "lib/link/daemon.h"
 #include "lib/link/hub.h"
 
+enum { BBI_LINK_KEY_PATH_BYTES = 512 };
+
 /* Holds the key that tls.keys points to, so it stays where it is. */
 struct bbi_link_keys {
     enum bbi_security security;
     struct bbi_tls_opts tls; /* for the hub; node is the caller's to set.  Zeros with NONE */
     struct bbi_tls_key key;
-    bool is_made; /* the user's key was not there, and was made */
+    char user_path[BBI_LINK_KEY_PATH_BYTES]; /* of the user's key; tls.key_file may point to it */
+    bool is_made;                            /* the user's key was not there, and was made */
 };
 
 /* bbi_link_own_name - of this box: as given; else that of its certificate; else the host's.  As bbi_box_own_name(). */

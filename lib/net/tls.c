@@ -40,6 +40,8 @@ struct bbi_tls_ctx {
     uint32_t key_count;
     struct bbi_tls_key *keys; /* peer: a copy of ours */
     struct bbi_tls_self self;
+    char ca_file[BBI_TLS_FILE_BYTES]; /* for sentences */
+    char crl_file[BBI_TLS_FILE_BYTES];
 };
 
 struct bbi_tls {
@@ -384,6 +386,29 @@ say_verify(int error, X509 *cert, const struct shown *shown, char *out, size_t c
     }
 }
 
+/* The file that would have to say something else, if it is one of ours. */
+static void
+say_our_file(int error, const struct bbi_tls_ctx *ctx, char *out, size_t cap)
+{
+    switch (error) {
+    case X509_V_ERR_CERT_REVOKED:
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+        bbi_tls_say_file(out, cap, "our CRL is", ctx->crl_file);
+        return;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        bbi_tls_say_file(out, cap, "our CA is", ctx->ca_file);
+        return;
+    default:
+        return;
+    }
+}
+
 static int
 verify_leaf(X509_STORE_CTX *store, struct bbi_tls *tls, X509 *cert)
 {
@@ -433,6 +458,7 @@ verify(int is_good, X509_STORE_CTX *store)
     if (!is_good) {
         int error = X509_STORE_CTX_get_error(store);
         say_verify(error, cert, &shown, sentence, sizeof(sentence));
+        say_our_file(error, tls->ctx, sentence, sizeof(sentence));
         bool is_weak = error == X509_V_ERR_EE_KEY_TOO_SMALL || error == X509_V_ERR_CA_KEY_TOO_SMALL;
         return refuse(store, is_weak ? X509_V_ERR_INVALID_PURPOSE : error, tls, sentence);
     }
@@ -763,6 +789,20 @@ check_opts(const struct bbi_tls_opts *opts, struct bbi_fault *f)
     return 0;
 }
 
+static void
+keep_file(char out[BBI_TLS_FILE_BYTES], const char *path)
+{
+    (void)snprintf(out, BBI_TLS_FILE_BYTES, "%s", path != NULL ? path : "");
+}
+
+static void
+keep_files(struct bbi_tls_ctx *ctx, const struct bbi_tls_opts *opts)
+{
+    keep_file(ctx->self.file, ctx->self.is_psk ? opts->key_file : opts->cert_path);
+    keep_file(ctx->ca_file, opts->ca_path);
+    keep_file(ctx->crl_file, opts->crl_path);
+}
+
 int
 bbi_tls_ctx_open(struct bbi_tls_ctx **out, const struct bbi_tls_opts *opts, struct bbi_fault *f)
 {
@@ -778,6 +818,7 @@ bbi_tls_ctx_open(struct bbi_tls_ctx **out, const struct bbi_tls_opts *opts, stru
     ctx->refs = 1;
     ctx->self.is_psk = opts->key_count != 0;
     (void)snprintf(ctx->self.node, sizeof(ctx->self.node), "%s", opts->node);
+    keep_files(ctx, opts);
     ctx->ssl = SSL_CTX_new(TLS_method());
     ctx->bio = bio_method();
     rc = ctx->ssl != NULL && ctx->bio != NULL ? configure(ctx) : BB_ENOMEM;
@@ -928,8 +969,8 @@ say_reason(struct bbi_tls *tls, int reason)
         return bbi_fault_set(
             f, BB_EACCES, tls->peer.name,
             "'%.200s' has another pre-shared key than the one known for it here; both "
-            "sides need the same file",
-            tls->peer.name);
+            "sides need the same file%s%s",
+            tls->peer.name, tls->ctx->self.file[0] != '\0' ? ", here " : "", tls->ctx->self.file);
     default:
         return 0;
     }

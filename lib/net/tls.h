@@ -44,7 +44,8 @@ struct bbi_tls_opts {
     const char *crl_path; /* PEM: one CRL for each CA that issues; NULL: nothing is revoked */
     const struct bbi_tls_key *keys;
     uint32_t key_count;
-    int64_t now_s; /* certificates are held against this time; 0: the clock */
+    const char *key_file; /* where keys are from, for sentences; NULL: not said */
+    int64_t now_s;        /* certificates are held against this time; 0: the clock */
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "lib/net/tls_say.h"
 #include <stdio.h>
+#include <string.h>
 
 enum {
     UNEXPECTED_MESSAGE = 10,
@@ -181,6 +182,15 @@ say_content(char *out, size_t cap, unsigned alert, const struct bbi_tls_self *se
 }
 
 void
+bbi_tls_say_file(char *out, size_t cap, const char *what, const char *file)
+{
+    size_t used = strlen(out);
+    if (file[0] != '\0' && used < cap) {
+        (void)snprintf(out + used, cap - used, "; %s '%s'", what, file);
+    }
+}
+
+void
 bbi_tls_say_alert(char *out, size_t cap, unsigned alert, const struct bbi_tls_self *self)
 {
     if (alert == PROTOCOL_VERSION) {
@@ -196,7 +206,7 @@ bbi_tls_say_alert(char *out, size_t cap, unsigned alert, const struct bbi_tls_se
     } else if (self->is_psk ? say_psk(out, cap, alert, self)
                             : say_time(out, cap, alert, self) || say_trust(out, cap, alert, self)
                                   || say_content(out, cap, alert, self)) {
-        return;
+        bbi_tls_say_file(out, cap, "ours is", self->file);
     } else {
         (void)snprintf(out, cap, "the other side ended TLS with alert %u (%s)" LOOK, alert,
                        bbi_tls_alert_name(alert));

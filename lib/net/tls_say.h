@@ -12,7 +12,7 @@
 
 #include "shm/base.h"
 
-enum { BBI_TLS_NAME_BYTES = 256, BBI_TLS_TIME_BYTES = 32 };
+enum { BBI_TLS_NAME_BYTES = 256, BBI_TLS_TIME_BYTES = 32, BBI_TLS_FILE_BYTES = 256 };
 
 /* What this side showed to the other: all that an alert can be about. */
 struct bbi_tls_self {
@@ -24,10 +24,14 @@ struct bbi_tls_self {
     char issuer[BBI_TLS_NAME_BYTES];
     char from[BBI_TLS_TIME_BYTES]; /* validity, UTC */
     char until[BBI_TLS_TIME_BYTES];
+    char file[BBI_TLS_FILE_BYTES]; /* what we showed, certificate or key; "": not of a file */
 };
 
 /* bbi_tls_alert_name - the name that RFC 8446 gives it; "unknown alert" if none. */
 const char *bbi_tls_alert_name(unsigned alert);
+
+/* bbi_tls_say_file - behind a sentence: `; WHAT 'FILE'`; nothing when file is "". */
+void bbi_tls_say_file(char *out, size_t cap, const char *what, const char *file);
 
 /* bbi_tls_say_alert - one sentence: the other side refused us with this alert, why, and where to look. */
 void bbi_tls_say_alert(char *out, size_t cap, unsigned alert, const struct bbi_tls_self *self);

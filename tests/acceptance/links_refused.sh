@@ -151,9 +151,9 @@ certificates_refused()
     done <<LIST
 expired|old|old-b||has expired: it was valid until 2020-02-01|as expired (certificate_expired)
 not yet valid|new|new-b||is not yet valid, only from|it is not yet valid, only from
-wrong CA|stray|stray-b||was issued by another CA, '/CN=other'|does not trust the issuer '/CN=other'
-self-signed|own|own-b||is self-signed, so nobody vouches|it is self-signed
-revoked|gone|gone-b|$crl|has been revoked: our CRL lists it|its CRL lists it
+wrong CA|stray|stray-b||was issued by another CA, '/CN=other'.*; our CA is '$keys/ca.crt'|does not trust the issuer '/CN=other'.*; ours is '$keys/stray
+self-signed|own|own-b||is self-signed, so nobody vouches|it is self-signed.*; ours is '$keys/own
+revoked|gone|gone-b|$crl|has been revoked: our CRL lists it.*; our CRL is '$keys/listed.crl'|its CRL lists it.*; ours is '$keys/gone
 LIST
     check "$engine, wrong name" refused a "$(with a)" "is for 'mallory', but 'b' must be there" \
         "$(with mallory)" "it is for 'mallory', so the other side expects another name" mallory
@@ -163,8 +163,8 @@ LIST
 keys_refused()
 {
     check "$engine, one key on both sides" accepted "--psk $keys/one.psk" "--psk $keys/one.psk"
-    check "$engine, wrong PSK" refused a "--psk $keys/one.psk" "its key for 'a' is another" \
-        "--psk $keys/two.psk" "'a' has another pre-shared key"
+    check "$engine, wrong PSK" refused a "--psk $keys/one.psk" "its key for 'a' is another.*; ours is '$keys/one.psk'" \
+        "--psk $keys/two.psk" "'a' has another pre-shared key.*, here $keys/two.psk"
     check "$engine, unknown PSK identity" refused b "--psk $keys/one.psk" "it knows no key for 'b'" \
         "--psk $keys/one.psk" "names itself 'b', which is this node"
     check "$engine, a key to certificates" refused a "--psk $keys/one.psk" "same kind of keys" \
@@ -172,7 +172,8 @@ keys_refused()
     check "$engine, certificates to a key" refused a "$(with a)" "it uses a pre-shared key where we use certificates" \
         "--psk $keys/one.psk" "same kind of keys"
     # Without any words both sides are of one user: boxes of one key file.
-    check "$engine, keys of two users" refused a "" "its key for 'a' is another" "" "'a' has another pre-shared key"
+    check "$engine, keys of two users" refused a "" "its key for 'a' is another.*; ours is '$box/a/.key'" \
+        "" "'a' has another pre-shared key.*, here $box/b/.key"
 }
 
 # ---- the openssl program ----

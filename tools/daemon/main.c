@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 
 /* What runs, and what a reload compares and exchanges. */
@@ -287,6 +288,7 @@ start(struct bridge *b)
         return DAEMON_FAILED;
     }
     say_security(b, &plan);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* it starts no programs, least of all such */
     catch_signals();
     rc = run(b);
     daemon_notify_close(&b->notify);
