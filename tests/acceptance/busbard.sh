@@ -108,10 +108,13 @@ keyless()
     done
 }
 check keyless_listening_elsewhere_refused keyless
+prints_of() { "$busbar" -b "$1" bridge info | grep -q -- "$2"; } # prints_of BUS PATTERN
 who=insecure
 start_daemon --bus insecure --listen '*:0' --insecure
 check insecure_may soon listens
 check insecure_warns said 'warning: --insecure'
+check insecure_is_shown prints_of insecure '^security  *INSECURE'
+check gains_no_rights grep -q '^NoNewPrivs:.*1$' "/proc/$child/status"
 check insecure_stops stops
 
 # ---- two of them -----------------------------------------------------------------------------------
