@@ -12,6 +12,7 @@ enum {
     CHUNK_BYTES = BBI_LINK_FRAME_MAX - CHUNK_AT, /* of the message, in one frame */
     COMPRESS_MIN = 512,                          /* less is not worth it */
     FRAME_LENGTH_AT = 8,
+    FRAME_FLAGS_AT = 13,
 };
 
 int
@@ -196,13 +197,26 @@ extend_gap(struct bbi_gap *gap, uint64_t first, uint64_t last, uint32_t reason)
     gap->reasons |= reason;
 }
 
+static bool
+is_packed(const struct bbi_queue_item *item)
+{
+    return item->kind == BBI_ITEM_DATA && item->is_sealed
+           && (item->frames[FRAME_FLAGS_AT] & BBI_LINK_COMPRESSED) != 0;
+}
+
+static size_t
+plain_bytes(const struct bbi_queue_item *item)
+{
+    return bbi_le32(item->frames + BBI_LINK_HEADER_BYTES + 4);
+}
+
 /* The messages of a DATA item, plain. */
 static struct bbi_wire
 messages_of(const struct bbi_queue *q, const struct bbi_queue_item *item)
 {
     struct bbi_wire w = {.p = item->frames + DATA_AT, .left = item->bytes - DATA_AT};
-    if (item->is_sealed && (item->frames[13] & BBI_LINK_COMPRESSED) != 0) {
-        size_t plain = bbi_le32(item->frames + BBI_LINK_HEADER_BYTES + 4);
+    if (is_packed(item)) {
+        size_t plain = plain_bytes(item);
         size_t got = q->codec->decompress(w.p, w.left, q->scratch, q->scratch_bytes);
         BBI_ASSERT(got == plain); /* we made it */
         w = (struct bbi_wire){.p = q->scratch, .left = plain};
@@ -582,6 +596,17 @@ seal(struct bbi_queue *q, struct bbi_queue_item *item)
     item->is_sealed = true;
 }
 
+/* Sealed for a life of the other side that knew how; this one does not.  Its room is still that of the plain bytes. */
+static void
+unpack(struct bbi_queue *q, struct bbi_queue_item *item)
+{
+    struct bbi_wire plain = messages_of(q, item);
+    (void)bbi_put_bytes(item->frames + DATA_AT, plain.p, plain.left);
+    item->bytes = DATA_AT + plain.left;
+    bbi_link_frame_seal(item->frames, (uint32_t)item->bytes, BBI_LINK_DATA, BBI_LINK_CRITICAL,
+                        item->first);
+}
+
 /* The other side does not take so long a message: a gap in its place. */
 static bool
 replace_long(struct bbi_queue *q, struct bbi_queue_item *item)
@@ -621,6 +646,9 @@ hand_out(struct bbi_queue *q, struct bbi_queue_item *item, uint32_t length)
     q->unsent = q->unsent == item ? item->next : q->unsent;
     item->pos += length;
     item->out++;
+    if (is_packed(item)) {
+        q->saved_bytes += plain_bytes(item) - (item->bytes - DATA_AT);
+    }
     if (item->pos == item->bytes) {
         q->cursor = item->next;
         q->sent = bbi_max_u64(q->sent, item->last);
@@ -643,6 +671,8 @@ bbi_queue_next(struct bbi_queue *q,
     struct bbi_queue_item *next = q->cursor;
     if (!next->is_sealed) {
         seal(q, next);
+    } else if (is_packed(next) && !q->is_compressing) {
+        unpack(q, next);
     }
     *frame = next->frames + next->pos;
     uint32_t length = bbi_le32(*frame + FRAME_LENGTH_AT);

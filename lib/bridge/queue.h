@@ -68,6 +68,7 @@ struct bbi_queue {
     bool is_compressing;    /* the other side knows how */
     unsigned char *scratch; /* of codec; NULL without */
     size_t scratch_bytes;
+    uint64_t saved_bytes; /* of what was handed out: that compression made it shorter */
     uint64_t dropped, lost_before, uncertain;
     uint64_t
         delivered; /* messages that the other side acknowledged; what a gap stands for is not among them */

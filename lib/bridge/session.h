@@ -220,8 +220,10 @@ struct bbi_session_stats {
     uint64_t received_number; /* of the other side's stream */
     uint64_t queue_bytes;     /* held now */
     uint64_t in_bytes, out_bytes, in_frames, out_frames;
-    uint64_t blocked;                       /* times output had data and no credit */
-    uint64_t credit_bytes, credit_messages; /* that the other side takes now; 0: not up */
+    bool is_compressing;                      /* both sides know how */
+    uint64_t in_saved_bytes, out_saved_bytes; /* that compression made these shorter */
+    uint64_t blocked;                         /* times output had data and no credit */
+    uint64_t credit_bytes, credit_messages;   /* that the other side takes now; 0: not up */
     uint64_t ups, cuts;
     uint64_t interests, peer_interests;
     uint64_t memory_bytes; /* taken now */

@@ -105,12 +105,17 @@ plain_messages(struct bbi_session *s,
     if ((frame->flags & BBI_LINK_COMPRESSED) == 0) {
         return w->left == plain;
     }
-    if (s->opts.codec == NULL || plain > BBI_LINK_FRAME_MAX) {
+    /* Who compresses what becomes no shorter would make us work for nothing. */
+    if (s->opts.codec == NULL || plain > BBI_LINK_FRAME_MAX || plain <= w->left) {
         return false;
     }
-    size_t got = s->opts.codec->decompress(w->p, w->left, s->in.plain, BBI_LINK_FRAME_MAX);
-    *w = (struct bbi_wire){.p = s->in.plain, .left = got};
-    return got == plain;
+    size_t got = s->opts.codec->decompress(w->p, w->left, s->in.plain, plain);
+    if (got != plain) {
+        return false;
+    }
+    s->stats.in_saved_bytes += plain - w->left;
+    *w = (struct bbi_wire){.p = s->in.plain, .left = plain};
+    return true;
 }
 
 static void

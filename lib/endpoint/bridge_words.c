@@ -61,6 +61,7 @@ static const struct word link_words[] = {
     LINK(state, U32),
     LINK(dialed, U32),
     LINK(slow, U32),
+    LINK(compressed, U32),
     LINK(cipher, CUT),
     LINK(last, CUT),
     LINK(up_wall_ns, I64),
@@ -90,6 +91,8 @@ static const struct word link_words[] = {
     LINK(round_trip_ns, I64),
     LINK(clock_offset_ns, I64),
     LINK(clock_error_ns, I64),
+    LINK(sent_plain_bytes, U64),
+    LINK(received_plain_bytes, U64),
 };
 
 #define PUT_TEXT(b, text) bb_put_string((b), (text), sizeof(text) - 1)

@@ -39,7 +39,8 @@ struct bbi_daemon_opts {
     const char *cert, *key, *ca, *crl; /* paths; all or none of the first three */
     const char *psk;                   /* path */
     bool is_insecure;
-    const char *rights; /* path; NULL: topics alone decide */
+    bool is_compressing; /* LZ4, with boxes that offer it too */
+    const char *rights;  /* path; NULL: topics alone decide */
     uint64_t queue_bytes, ring_bytes;
     int64_t user_timeout_ns;
     int64_t retry_max_ns; /* the longest pause between two attempts; 0: 30 s */

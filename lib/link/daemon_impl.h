@@ -34,6 +34,7 @@ struct bbi_daemon {
     struct bbi_hello self;
     uint32_t engine;
     enum bbi_security security;
+    bool is_compressing;
     struct bbi_rights *rights;
     uint64_t ring_bytes;
     struct bbi_hub *hub;

@@ -8,6 +8,7 @@
 #include "lib/link/asked.h"
 #include "lib/link/box_id.h"
 #include "lib/link/daemon_impl.h"
+#include "lib/link/lz4.h"
 #include "shm/os.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,6 +120,7 @@ open_hub(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fa
                                .security = keys.security,
                                .tls = keys.tls,
                                .session.queue_bytes = opts->queue_bytes,
+                               .session.codec = opts->is_compressing ? &bbi_lz4 : NULL,
                                .box_max = BBI_ASKED_BOXES,
                                .retry_max_ns = opts->retry_max_ns,
                                .user_timeout_ns = opts->user_timeout_ns};
@@ -207,6 +209,7 @@ new_daemon(const struct bbi_daemon_opts *opts)
     d->ready = opts->ready;
     d->user = opts->user;
     d->engine = opts->engine;
+    d->is_compressing = opts->is_compressing;
     d->ring_bytes = opts->ring_bytes != 0 ? opts->ring_bytes : RING_BYTES;
     d->dir = copy_of(opts->dir, &is_whole);
     d->bus = copy_of(opts->bus, &is_whole);

@@ -217,10 +217,11 @@ check_stays(const struct bbi_daemon *d, const struct bbi_daemon_opts *opts, stru
     }
     const char *what = !is_same_name(d->dir, opts->dir) || !is_same_name(d->bus, opts->bus)
                            ? "the bus"
-                       : strcmp(name, d->self.name) != 0 ? "the name of this box"
-                       : d->engine != opts->engine       ? "the engine"
-                       : security != (int)d->security    ? "the kind of security"
-                                                         : NULL;
+                       : strcmp(name, d->self.name) != 0           ? "the name of this box"
+                       : d->engine != opts->engine                 ? "the engine"
+                       : security != (int)d->security              ? "the kind of security"
+                       : opts->is_compressing != d->is_compressing ? "compression"
+                                                                   : NULL;
     return what == NULL
                ? 0
                : bbi_fault_set(f, BB_EINVAL, what,

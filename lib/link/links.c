@@ -37,6 +37,9 @@ fill_stats(struct bb_link_info *row, const struct bbi_box *box)
     row->received = s.delivered;
     row->sent_bytes = s.out_bytes;
     row->received_bytes = s.in_bytes;
+    row->compressed = s.is_compressing;
+    row->sent_plain_bytes = s.out_bytes + s.out_saved_bytes;
+    row->received_plain_bytes = s.in_bytes + s.in_saved_bytes;
     row->sent_per_s = box->sent_per_s;
     row->received_per_s = box->received_per_s;
     row->queued = s.next_number - 1 - s.acknowledged;

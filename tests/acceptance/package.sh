@@ -97,7 +97,7 @@ nothing_is_missing()
     # A page that only names another: made by the build.
     lists libbusbar-dev ./usr/share/man/man3/bb_publish.3.gz || rc=1
     lists busbar ./usr/bin/busbard && lists busbar ./usr/lib/systemd/system/busbard@.service && depends busbar libssl3 \
-        && depends busbar liburing && depends busbar libinih || rc=1
+        && depends busbar liburing && depends busbar libinih && depends busbar liblz4 || rc=1
     lists busbar ./usr/bin/busbar && lists busbar ./usr/bin/busbar-sensor \
         && lists libbusbar0 "./$lib/libbusbar.so.0" && lists libbusbar-dev "./$lib/libbusbar.a" \
         && depends busbar "libbusbar0 (= $version)" && depends libbusbar-dev "libbusbar0 (= $version)" \

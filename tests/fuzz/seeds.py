@@ -380,9 +380,18 @@ def seeds_frame():
     yield "golden-greeting", b"\xff" + bytes.fromhex(frames["preface"] + frames["hello"])
 
 
+def lz4_block(head, zeros):
+    """head, then so many zeros (at least 25), as one LZ4 block."""
+    def more(n):
+        return bytes([255] * ((n - 15) // 255) + [(n - 15) % 255]) if n >= 15 else b""
+    literals, match = head + b"\0", zeros - 1 - 5
+    token = min(len(literals), 15) << 4 | min(match - 4, 15)
+    return bytes([token]) + more(len(literals)) + literals + b"\1\0" + more(match - 4) + b"\x50" + bytes(5)
+
+
 def seeds_session():
-    def said(kind, body, ahead=0):
-        return struct.pack("<BBBbH", 0, kind, 1, ahead, len(body)) + body
+    def said(kind, body, ahead=0, flags=1):
+        return struct.pack("<BBBbH", 0, kind, flags, ahead, len(body)) + body
 
     def batch(*messages):
         body = b"".join(messages)
@@ -395,7 +404,11 @@ def seeds_session():
     whole = link_message(data=bytes(200))
     chunks = said(17, struct.pack("<QQ", len(whole), 0) + whole[:100]) + said(
         17, struct.pack("<QQ", len(whole), 100) + whole[100:])
+    long = link_message(data=bytes(200))
+    block = lz4_block(long[:-200], 200)
+    packed = said(16, struct.pack("<II", 1, len(long)) + block, flags=3)
     yield "up", up
+    yield "compressed", b"\x81" + up[1:] + packed + offers + b"\7" + b"\x08\0" + b"\x09\1\1\1\x20" + packed
     yield "offers", up + offers
     yield "resume", up + offers + again + offers
     yield "restart", up + offers + b"\7" + b"\x08\0" + b"\x09\0\0\0\x20" + b"\6\x3f\1"

@@ -2,7 +2,7 @@
 /*
  * A session against a peer that says whatever it likes, in frames whose checksums are right, while its user offers,
  * wants, cuts and waits.
- * bb-links: bb_bridge
+ * bb-links: bb_link
  *
  * Input      steps: u8 what, then what it needs: a frame (u8 type, u8 flags, u8 number after the last one, u16 bytes,
  *            body), raw bytes (u8 count), offers (u8 count, u8 size), an interest, a cut, time (u8, 100 ms each) ...
@@ -10,11 +10,13 @@
  *            missing fills the stream; a link that ends says why, in a frame; all memory is given back.
  */
 #include "lib/bridge/session.h"
+#include "lib/link/lz4.h"
 #include "tests/fuzz/fuzz.h"
 
 enum {
     QUEUE_BYTES = 1 << 16,
-    MEMORY_MAX = (2 << 20) + (1 << 18), /* fixed parts, queue, interests, one long message */
+    /* fixed parts, queue, interests, one long message, and what compression needs */
+    MEMORY_MAX = (2 << 20) + (1 << 18) + 2 * BBI_LINK_FRAME_MAX,
     STEPS_MAX = 4000,
 };
 
@@ -114,8 +116,11 @@ attach(struct world *w)
 {
     unsigned char out[BBI_LINK_PREFACE_BYTES + BBI_HELLO_BYTES];
     const struct bbi_hello self = {.node = {{1}}, .epoch = 1};
-    const struct bbi_hello peer = {
-        .node = {{2}}, .epoch = w->epoch, .frame_max = BBI_LINK_FRAME_MAX, .message_max = 300000};
+    const struct bbi_hello peer = {.node = {{2}},
+                                   .epoch = w->epoch,
+                                   .features = w->epoch % 2 != 0 ? BBI_FEATURE_LZ4 : 0,
+                                   .frame_max = BBI_LINK_FRAME_MAX,
+                                   .message_max = 300000};
     bbi_link_preface_write(out);
     uint32_t bytes = bbi_hello_write(out + BBI_LINK_PREFACE_BYTES, &peer);
     bbi_greet_init(&w->greet, BBI_ROLE_DIALED, &self, INT64_MAX);
@@ -296,9 +301,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const struct bbi_memory memory = {take, give, &w};
     const struct bbi_session_events events = {on_up,       on_messages, on_gap,
                                               on_interest, on_barrier,  on_closed};
+    uint8_t how = fuzz_u8(&in);
     struct bbi_session_opts opts = {.self = {.node = {{1}}, .epoch = 1, .message_max = 300000},
                                     .peer = {{2}},
-                                    .policy = fuzz_u8(&in) % 3,
+                                    .policy = how % 3,
+                                    .codec = how >= 128 ? &bbi_lz4 : NULL,
                                     .queue_bytes = (size_t)QUEUE_BYTES << fuzz_u8(&in) % 4,
                                     .batch_bytes = 4096,
                                     .interest_count = 50,

@@ -107,6 +107,7 @@ check()
     one_file 'xxh[a-z0-9]*\.h'
     one_file 'lmdb\.h'
     one_file 'liburing\.h'
+    one_file 'lz4[a-z]*\.h'
     one_file 'openssl/[a-z0-9]+\.h'
 }
 
@@ -140,6 +141,7 @@ seed_net_includes_endpoint() { echo '#include "lib/endpoint/attach.h"' >>lib/net
 seed_net_includes_public() { echo '#include <busbar/endpoint.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
 seed_endpoint_includes_net() { echo '#include "lib/net/net.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_second_uring_door() { echo '#include <liburing.h>' >>lib/net/net.c; echo lib/net/net.c:2; }
+seed_second_lz4_door() { echo '#include <lz4.h>' >>lib/net/net.c; echo '#include <lz4.h>' >lib/link/lz4.c; echo lib/net/net.c:2; }
 seed_endpoint_includes_link() { echo '#include "lib/link/hub.h"' >>lib/endpoint/attach.c; echo lib/endpoint/attach.c:3; }
 seed_cli_includes_link() { echo '#include "lib/link/daemon.h"' >>tools/cli/main.c; echo tools/cli/main.c:3; }
 seed_daemon_includes_hub() { printf '#include "lib/link/daemon.h"\n#include "lib/link/hub.h"\n' >tools/daemon/main.c; echo tools/daemon/main.c:2; }

@@ -205,6 +205,9 @@ cli_link_put_json(struct cli_json *j, const struct bb_link_info *l)
     cli_json_count(j, "received", l->received);
     cli_json_count(j, "sent_bytes", l->sent_bytes);
     cli_json_count(j, "received_bytes", l->received_bytes);
+    cli_json_boolean(j, "compressed", l->compressed != 0);
+    cli_json_count(j, "sent_plain_bytes", l->sent_plain_bytes);
+    cli_json_count(j, "received_plain_bytes", l->received_plain_bytes);
     cli_json_count(j, "sent_per_s", l->sent_per_s);
     cli_json_count(j, "received_per_s", l->received_per_s);
     cli_json_count(j, "queued", l->queued);

@@ -108,6 +108,27 @@ print_out(const struct bb_link_info *l)
            l->dropped, l->lost_before, l->denied_out);
 }
 
+static double
+ratio(uint64_t plain, uint64_t wire)
+{
+    return wire > 0 ? (double)plain / (double)wire : 1.0;
+}
+
+/* print_compression - how much shorter, when it ever was. */
+static void
+print_compression(const struct bb_link_info *l)
+{
+    char a[CLI_NUMBER_BYTES], b[CLI_NUMBER_BYTES];
+    if (l->compressed == 0 && l->sent_plain_bytes == l->sent_bytes
+        && l->received_plain_bytes == l->received_bytes) {
+        return;
+    }
+    printf("  LZ4       %s; without it %s (%.2f times) were sent, %s (%.2f times) received\n",
+           l->compressed != 0 ? "on" : "off", cli_bytes(a, (double)l->sent_plain_bytes),
+           ratio(l->sent_plain_bytes, l->sent_bytes), cli_bytes(b, (double)l->received_plain_bytes),
+           ratio(l->received_plain_bytes, l->received_bytes));
+}
+
 static void
 print_in(const struct bb_link_info *l)
 {
@@ -151,6 +172,7 @@ print_link(const struct bb_link_info *l)
     print_state(l);
     print_out(l);
     print_in(l);
+    print_compression(l);
     print_clock(l);
 }
 

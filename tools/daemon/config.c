@@ -31,9 +31,10 @@ struct reading {
     int peer_line; /* where the last [peer] began */
 };
 
-static const char *const bridge_words[] = {
-    "bus",      "dir",  "listen",  "topics", "engine", "cert",  "key",  "ca",        "crl", "psk",
-    "insecure", "name", "cluster", "rights", "slow",   "queue", "ring", "retry-max", NULL};
+static const char *const bridge_words[] = {"bus",      "dir",   "listen",  "topics",    "engine",
+                                           "cert",     "key",   "ca",      "crl",       "psk",
+                                           "insecure", "name",  "cluster", "compress",  "rights",
+                                           "slow",     "queue", "ring",    "retry-max", NULL};
 
 /* wrong_here - keeps the first mistake; later ones may only follow from it. */
 __attribute__((format(printf, 2, 3))) static int

@@ -185,6 +185,7 @@ daemon_opts_make(struct daemon_opts *out, const struct daemon_settings *s)
                 .crl = s->crl,
                 .psk = s->psk,
                 .is_insecure = s->insecure == 1,
+                .is_compressing = s->compress == 1,
                 .rights = s->rights,
                 .queue_bytes = s->queue_bytes,
                 .ring_bytes = s->ring_bytes,

@@ -46,6 +46,9 @@ print_security(FILE *to, const struct bbi_daemon_opts *opts, const struct bbi_da
         (void)fprintf(to, ", %s%s", plan->key_path, plan->is_key_to_make ? " (to be made)" : "");
     }
     (void)fputc('\n', to);
+    if (opts->is_compressing) {
+        (void)fputs("compress  LZ4, with boxes that offer it too\n", to);
+    }
     if (opts->rights != NULL) {
         (void)fprintf(to, "rights    %" PRIu32 " rules of %s\n", plan->rules, opts->rights);
     }

@@ -31,6 +31,8 @@ const struct daemon_key daemon_keys[] = {
      false},
     {"name", DAEMON_NAME, AT(name), "NAME", "of this box (else the host's)", false},
     {"cluster", DAEMON_NAME, AT(cluster), "NAME", "only boxes of this cluster", false},
+    {"compress", DAEMON_YES, AT(compress), NULL,
+     "with LZ4, where the other side says so too; see busbard(8) before", false},
     {"rights", DAEMON_PATH, AT(rights), "FILE", "what each peer may do with which topics", false},
     {"slow", DAEMON_SLOW, AT(slow), "POLICY",
      "of a full queue: drop-oldest, drop-newest or disconnect", false},
@@ -67,8 +69,10 @@ daemon_key_find(const char *name)
 void
 daemon_settings_init(struct daemon_settings *s)
 {
-    *s = (struct daemon_settings){
-        .engine = DAEMON_UNSAID, .insecure = DAEMON_UNSAID, .slow = DAEMON_UNSAID};
+    *s = (struct daemon_settings){.engine = DAEMON_UNSAID,
+                                  .insecure = DAEMON_UNSAID,
+                                  .compress = DAEMON_UNSAID,
+                                  .slow = DAEMON_UNSAID};
 }
 
 void

@@ -40,6 +40,7 @@ struct daemon_settings {
     char *cert, *key, *ca, *crl, *psk, *rights; /* paths */
     int engine;                                 /* 0 auto, 1 io_uring, 2 epoll, DAEMON_UNSAID */
     int insecure;                               /* 0, 1, DAEMON_UNSAID */
+    int compress;                               /* 0, 1, DAEMON_UNSAID */
     int slow;                                   /* of peers that do not say theirs */
     uint64_t queue_bytes, ring_bytes;
     int64_t retry_max_ns;

@@ -109,10 +109,10 @@ struct bb_link_info {
     char address[128]; /* that was dialed or listened on; of who dialed us: where it came from */
     char name[64];     /* of the other box; "" not known yet */
     uint8_t box[16];
-    uint32_t state;  /* enum bb_link_state */
-    uint32_t dialed; /* 1: we keep it up; 0: it came to us */
-    uint32_t slow;   /* enum bb_slow */
-    uint32_t reserved;
+    uint32_t state;                  /* enum bb_link_state */
+    uint32_t dialed;                 /* 1: we keep it up; 0: it came to us */
+    uint32_t slow;                   /* enum bb_slow */
+    uint32_t compressed;             /* 1: both sides compress */
     char cipher[64];                 /* "none" */
     char last[256];                  /* why it is down, or went down last; "" */
     int64_t up_wall_ns, retry_in_ns; /* -1: no */
@@ -131,6 +131,7 @@ struct bb_link_info {
     uint64_t blocked;                       /* times there was something to send and no credit */
     uint64_t interests, peer_interests;     /* prefixes: ours told there, theirs told here */
     int64_t round_trip_ns, clock_offset_ns, clock_error_ns; /* 0: not known */
+    uint64_t sent_plain_bytes, received_plain_bytes; /* as above, had nothing been compressed */
 };
 /* bb_bridge_links - fills out[0 .. min(n, max)) and returns n. */
 BB_MUST_USE BB_API int bb_bridge_links(struct bb_endpoint *ep,

@@ -93,18 +93,25 @@ raw_cut(struct pair *p)
     memset(&p->a.closed, 0, sizeof(p->a.closed));
 }
 
-/* A link that is up. */
+/* A link that is up; codec of the session, NULL: none. */
 static inline void
-raw_open(struct pair *p)
+raw_open_with(struct pair *p, const struct bbi_codec *codec)
 {
     struct bbi_link_frame frame;
     pair_prepare(p, 1);
+    p->a.opts.codec = codec;
     p->b.opts.self.epoch = raw_hello.epoch;
     side_open(&p->a);
     raw_attach(p, &raw_hello);
     raw_say_welcome(p, &raw_welcome);
     cr_assert_eq(p->a.ups, 1);
     cr_assert(raw_expect(p, BBI_LINK_INTEREST, &frame));
+}
+
+static inline void
+raw_open(struct pair *p)
+{
+    raw_open_with(p, NULL);
 }
 
 static inline void

@@ -68,6 +68,7 @@ Test(config, all_keys)
                        "ca = ca.crt\n"
                        "crl = crl.pem\n"
                        "insecure = no\n"
+                       "compress = yes\n"
                        "rights = rights\n"
                        "slow = drop-newest\n"
                        "queue = 1M\n"
@@ -95,6 +96,7 @@ Test(config, all_keys)
     cr_assert_str_eq(settings.cert, expected);
     cr_assert_str_eq(settings.key, "/etc/me.key");
     cr_assert_eq(settings.insecure, 0);
+    cr_assert_eq(settings.compress, 1);
     cr_assert_eq(settings.slow, BB_SLOW_DROP_NEWEST);
     cr_assert_eq(settings.queue_bytes, 1 << 20);
     cr_assert_eq(settings.ring_bytes, 64 << 10);

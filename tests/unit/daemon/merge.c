@@ -167,5 +167,10 @@ Test(merge, options_for_the_library)
     cr_assert_str_eq(made.opts.topics[0], "/a");
     cr_assert_eq(made.opts.engine, 0);
     cr_assert_not(made.opts.is_insecure);
+    cr_assert_not(made.opts.is_compressing);
+    daemon_opts_free(&made);
+    set(&file, "compress", "yes");
+    cr_assert_eq(daemon_opts_make(&made, &file), 0);
+    cr_assert(made.opts.is_compressing);
     daemon_opts_free(&made);
 }

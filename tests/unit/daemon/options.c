@@ -68,14 +68,16 @@ Test(options, all_of_them, .timeout = 10, .fini = fini)
     cr_assert(options.is_check);
     cr_assert_eq(options.verbosity, 1);
     cr_assert_eq(s->insecure, DAEMON_UNSAID);
+    cr_assert_eq(s->compress, DAEMON_UNSAID);
 }
 
 Test(options, short_ones, .timeout = 10, .fini = fini)
 {
-    cr_assert_eq(read_words("-b lab -q --insecure"), 0, "%s", wrong.text);
+    cr_assert_eq(read_words("-b lab -q --insecure --compress"), 0, "%s", wrong.text);
     cr_assert_str_eq(options.settings.bus, "lab");
     cr_assert_eq(options.verbosity, -1);
     cr_assert_eq(options.settings.insecure, 1);
+    cr_assert_eq(options.settings.compress, 1);
     fini();
     cr_assert_eq(read_words("-blab -h"), 0, "%s", wrong.text);
     cr_assert_str_eq(options.settings.bus, "lab");

@@ -26,7 +26,6 @@ fill_link(struct bb_link_info *l)
     l->name[sizeof(l->name) - 1] = '\0';
     l->cipher[sizeof(l->cipher) - 1] = '\0';
     l->last[sizeof(l->last) - 1] = '\0';
-    l->reserved = 0;
 }
 
 static void

@@ -30,6 +30,7 @@ struct daemon_arg {
     const char *topics_after; /* a wake changes them */
     const char *rights;       /* a file; NULL: none */
     const char *name;         /* NULL: that of the bus */
+    bool is_compressing;
 };
 
 static struct bbi_daemon *running;
@@ -106,6 +107,7 @@ daemon_opts(const struct daemon_arg *a,
                                 .topics = a->topics != NULL ? &a->topics : NULL,
                                 .topic_count = a->topics != NULL,
                                 .is_insecure = true,
+                                .is_compressing = a->is_compressing,
                                 .retry_max_ns = SECOND_NS / 10,
                                 .error = error,
                                 .log = daemon_log,
@@ -157,15 +159,21 @@ box_start(struct box *b)
 }
 
 static UNUSED void
-box_new(struct box *b, const char *bus, uint16_t peer)
+box_new_with(struct box *b, const struct daemon_arg *arg)
 {
     memset(b, 0, sizeof(*b));
-    b->arg = (struct daemon_arg){.bus = bus, .peers = {peer}};
+    b->arg = *arg;
     box_start(b);
     struct bb_error error = {0};
     struct bb_endpoint_opts o = {
-        .size = sizeof(o), .dir = bbt_dir(), .bus = bus, .name = bus, .error = &error};
+        .size = sizeof(o), .dir = bbt_dir(), .bus = arg->bus, .name = arg->bus, .error = &error};
     cr_assert_eq(bb_endpoint_open(&b->ep, &o), 0, "%s", error.sentence);
+}
+
+static UNUSED void
+box_new(struct box *b, const char *bus, uint16_t peer)
+{
+    box_new_with(b, &(struct daemon_arg){.bus = bus, .peers = {peer}});
 }
 
 static UNUSED void
