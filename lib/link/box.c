@@ -7,6 +7,7 @@
  */
 #include "lib/link/box.h"
 #include "lib/link/dial.h"
+#include "lib/link/policy.h"
 #include "lib/link/transport.h"
 #include "shm/os.h"
 
@@ -474,8 +475,8 @@ bbi_box_known(struct bbi_transport *t)
     }
     if (t->dial != NULL) {
         t->dial->box = box;
-        bbi_box_tune(box, t->dial->slow, t->dial->queue_bytes);
     }
+    bbi_policy_apply(box, t->greet->peer.name);
     if (!bbi_transport_flush(t)) {
         return;
     }

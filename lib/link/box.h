@@ -24,6 +24,7 @@ void bbi_box_broke(struct bbi_box *box, int status, const char *sentence);
 /* bbi_box_tick - what is due.  Returns when again. */
 int64_t bbi_box_tick(struct bbi_box *box);
 
+/* bbi_box_tune - what bbi_policy_apply() found. */
 void bbi_box_tune(struct bbi_box *box, enum bbi_slow_policy slow, size_t queue_bytes);
 void bbi_box_sweep(struct bbi_hub *hub); /* those that were never up, of which nobody knows */
 void bbi_box_free(struct bbi_box *box);

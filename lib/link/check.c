@@ -4,6 +4,7 @@
  */
 #include "lib/endpoint/endpoint_impl.h"
 #include "lib/link/keys.h"
+#include "lib/link/policy.h"
 #include "shm/place.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,13 +83,26 @@ check_keys(struct bbi_daemon_plan *plan,
     return rc;
 }
 
+static int
+check_policies(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+{
+    int rc = bbi_policy_check("queue", opts->slow, opts->queue_bytes, f);
+    for (size_t i = 0; rc == 0 && i < opts->peer_count; i++) {
+        const struct bbi_daemon_peer *peer = &opts->peers[i];
+        rc = bbi_policy_check(peer->name != NULL ? peer->name : peer->host, peer->slow,
+                              peer->queue_bytes, f);
+    }
+    return rc;
+}
+
 int
 bbi_daemon_check(struct bbi_daemon_plan *out, const struct bbi_daemon_opts *opts)
 {
     struct bbi_fault f = {.code = 0};
     struct bbi_daemon_plan plan = {.rules = 0};
     struct bbi_rights *rights = NULL;
-    int rc = bbi_link_security(opts, &f);
+    int rc = check_policies(opts, &f);
+    rc = rc != 0 ? rc : bbi_link_security(opts, &f);
     if (rc >= 0) {
         enum bbi_security security = (enum bbi_security)rc;
         plan.security = bbi_security_name(security);

@@ -14,7 +14,7 @@
 struct bbi_daemon;
 
 struct bbi_daemon_peer {
-    const char *host;
+    const char *host; /* NULL: it is not dialed; this is for when it comes to us by this name */
     uint16_t port;
     const char *name; /* NULL: host */
     uint32_t slow;    /* enum bb_slow */
@@ -39,9 +39,11 @@ struct bbi_daemon_opts {
     const char *cert, *key, *ca, *crl; /* paths; all or none of the first three */
     const char *psk;                   /* path */
     bool is_insecure;
-    bool is_compressing; /* LZ4, with boxes that offer it too */
-    const char *rights;  /* path; NULL: topics alone decide */
-    uint64_t queue_bytes, ring_bytes;
+    bool is_compressing;  /* LZ4, with boxes that offer it too */
+    const char *rights;   /* path; NULL: topics alone decide */
+    uint32_t slow;        /* enum bb_slow, of boxes that are none of peers */
+    uint64_t queue_bytes; /* of all that do not say theirs; 0: 8 MiB */
+    uint64_t ring_bytes;
     int64_t user_timeout_ns;
     int64_t retry_max_ns; /* the longest pause between two attempts; 0: 30 s */
     struct bb_error *error;

@@ -18,8 +18,6 @@ struct daemon_place {
     uint16_t port;
     uint16_t port_got; /* of a listener: the kernel's choice */
     char *name;        /* of a peer; NULL: host */
-    uint32_t slow;
-    uint64_t queue_bytes;
 };
 
 struct bbi_daemon {

@@ -6,6 +6,7 @@
 #include "lib/endpoint/for_cluster.h"
 #include "lib/link/box_id.h"
 #include "lib/link/daemon_impl.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,9 +133,8 @@ end_listens(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
 static bool
 is_same_peer(const struct daemon_place *place, const struct bbi_daemon_peer *peer)
 {
-    return place->port == peer->port && strcmp(place->host, peer->host) == 0
-           && is_same_name(place->name, peer->name) && place->slow == peer->slow
-           && place->queue_bytes == peer->queue_bytes;
+    return peer->host != NULL && place->port == peer->port && strcmp(place->host, peer->host) == 0
+           && is_same_name(place->name, peer->name);
 }
 
 static bool
@@ -162,9 +162,39 @@ begin_dial(struct bbi_daemon *d, const struct bbi_daemon_peer *peer, struct bbi_
     if (place == NULL) {
         return bbi_fault_set(f, BB_ENOMEM, peer->host, "no memory for the peer %s", peer->host);
     }
-    place->slow = peer->slow;
-    place->queue_bytes = peer->queue_bytes;
     return 0;
+}
+
+/* Of the link that is dialed already. */
+static int
+retune(struct bbi_daemon *d, const struct bbi_daemon_peer *peer, struct bbi_fault *f)
+{
+    const struct bbi_hub_policy policy = {.slow = (enum bbi_slow_policy)peer->slow,
+                                          .queue_bytes = peer->queue_bytes};
+    int rc = bbi_hub_retune(d->hub, peer->host, peer->port, &policy, f);
+    return rc == BB_ENOENT ? 0 : rc; /* a program ended it by request */
+}
+
+/* By name: also a peer that we dial may have come to us. */
+static int
+set_policies(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+{
+    const struct bbi_hub_policy others = {.slow = (enum bbi_slow_policy)opts->slow,
+                                          .queue_bytes = opts->queue_bytes};
+    struct bbi_hub_policy *list = calloc(opts->peer_count + 1, sizeof(*list));
+    if (list == NULL) {
+        return bbi_fault_set(f, BB_ENOMEM, d->self.name, "no memory for the peers");
+    }
+    for (size_t i = 0; i < opts->peer_count; i++) {
+        const struct bbi_daemon_peer *peer = &opts->peers[i];
+        const char *name = peer->name != NULL ? peer->name : peer->host;
+        (void)snprintf(list[i].name, sizeof(list[i].name), "%s", name);
+        list[i].slow = (enum bbi_slow_policy)peer->slow;
+        list[i].queue_bytes = peer->queue_bytes;
+    }
+    int rc = bbi_hub_policies(d->hub, list, opts->peer_count, &others, f);
+    free(list);
+    return rc;
 }
 
 static void
@@ -188,7 +218,10 @@ int
 bbi_daemon_places(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
 {
     struct bbi_fault each = {.uid = -1};
-    int first = 0;
+    int first = set_policies(d, opts, f);
+    if (first < 0) {
+        return first;
+    }
     end_listens(d, opts);
     end_dials(d, opts);
     for (size_t i = 0; i < opts->listen_count; i++) {
@@ -198,7 +231,9 @@ bbi_daemon_places(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, stru
     }
     for (size_t i = 0; i < opts->peer_count; i++) {
         const struct bbi_daemon_peer *peer = &opts->peers[i];
-        int rc = is_there(d->peers, peer->host, peer->port) ? 0 : begin_dial(d, peer, &each);
+        int rc = peer->host == NULL                           ? 0
+                 : is_there(d->peers, peer->host, peer->port) ? retune(d, peer, &each)
+                                                              : begin_dial(d, peer, &each);
         keep_first(rc, &each, &first, f);
     }
     return first;

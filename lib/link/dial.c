@@ -5,6 +5,7 @@
  */
 #include "lib/link/dial.h"
 #include "lib/link/box.h"
+#include "lib/link/policy.h"
 #include "lib/link/transport.h"
 
 #include <stdio.h>
@@ -193,8 +194,8 @@ bbi_dial_sweep(struct bbi_hub *hub)
 
 /* ---- for the hub's user ---- */
 
-static struct bbi_dial *
-find_dial(const struct bbi_hub *hub, const char *host, uint16_t port)
+struct bbi_dial *
+bbi_dial_find(const struct bbi_hub *hub, const char *host, uint16_t port)
 {
     struct bbi_dial *d = hub->dials;
     while (d != NULL
@@ -219,16 +220,11 @@ check_dial(const struct bbi_hub *hub,
         return bbi_fault_set(f, BB_EINVAL, opts->name, "a box's name has at most %d bytes",
                              BBI_LINK_NAME_MAX);
     }
-    if (opts->queue_bytes != 0
-        && (opts->queue_bytes < BBI_QUEUE_BYTES_MIN || opts->queue_bytes > SIZE_MAX / 2)) {
-        return bbi_fault_set(f, BB_EINVAL, host, "a queue has at least %d bytes, not %zu",
-                             BBI_QUEUE_BYTES_MIN, opts->queue_bytes);
+    int rc = bbi_policy_check(host, opts->slow, opts->queue_bytes, f);
+    if (rc != 0) {
+        return rc;
     }
-    if (opts->slow > BBI_SLOW_DISCONNECT) {
-        return bbi_fault_set(f, BB_EINVAL, host, "%u is no policy for a slow peer",
-                             (unsigned)opts->slow);
-    }
-    if (find_dial(hub, host, port) != NULL) {
+    if (bbi_dial_find(hub, host, port) != NULL) {
         return bbi_fault_set(f, BB_EEXIST, host, "%s:%u is dialed already", host, (unsigned)port);
     }
     if (hub->dial_count >= BBI_HUB_DIALS) {
@@ -277,7 +273,7 @@ bbi_hub_dial(struct bbi_hub *hub,
 int
 bbi_hub_undial(struct bbi_hub *hub, const char *host, uint16_t port)
 {
-    struct bbi_dial *d = find_dial(hub, host, port);
+    struct bbi_dial *d = bbi_dial_find(hub, host, port);
     if (d == NULL) {
         return BB_ENOENT;
     }

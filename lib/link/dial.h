@@ -22,6 +22,8 @@ void bbi_dial_satisfied(struct bbi_dial *d, struct bbi_box *box);
 void bbi_dial_box_up(struct bbi_box *box);
 void bbi_dial_box_down(struct bbi_box *box, bool is_soon, const char *sentence);
 struct bbi_dial *bbi_dial_of_box(const struct bbi_box *box); /* the first; NULL */
+/* bbi_dial_find - that of this address; NULL. */
+struct bbi_dial *bbi_dial_find(const struct bbi_hub *hub, const char *host, uint16_t port);
 void bbi_dial_sweep(struct bbi_hub *hub);
 
 /* bbi_hub_address - "host:port", "[::1]:port". */

@@ -8,6 +8,7 @@
  */
 #include "lib/link/box.h"
 #include "lib/link/dial.h"
+#include "lib/link/policy.h"
 #include "lib/link/transport.h"
 #include "shm/os.h"
 
@@ -352,6 +353,7 @@ bbi_hub_close(struct bbi_hub *hub)
         bbi_box_free(box);
     }
     bbi_tls_ctx_close(hub->tls);
+    bbi_policies_free(hub);
     BBI_ASSERT(hub->memory_bytes == sizeof(*hub));
     free(hub);
 }

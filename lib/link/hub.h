@@ -114,6 +114,28 @@ BB_MUST_USE int bbi_hub_dial(struct bbi_hub *hub,
 /* bbi_hub_undial - ends it (BBI_CLOSE_REMOVED), also the link that the other side dialed to us.  BB_ENOENT. */
 BB_MUST_USE int bbi_hub_undial(struct bbi_hub *hub, const char *host, uint16_t port);
 
+/* What is done when the queue for a box is full. */
+struct bbi_hub_policy {
+    char name[BBI_LINK_NAME_MAX + 1]; /* of the box */
+    enum bbi_slow_policy slow;
+    size_t queue_bytes; /* 0: as all others */
+};
+/*
+ * bbi_hub_policies - from now on, of boxes that no dialed address led to: those that have one of these names, and all
+ * others (whose 0 bytes are 8 MiB).  Copied.  What waits stays.  BB_EINVAL, BB_ENOMEM: all stays.
+ */
+BB_MUST_USE int bbi_hub_policies(struct bbi_hub *hub,
+                                 const struct bbi_hub_policy *list,
+                                 size_t count,
+                                 const struct bbi_hub_policy *others,
+                                 struct bbi_fault *f);
+/* bbi_hub_retune - other ones for an address that is dialed; the link stays up.  BB_ENOENT; BB_EINVAL. */
+BB_MUST_USE int bbi_hub_retune(struct bbi_hub *hub,
+                               const char *host,
+                               uint16_t port,
+                               const struct bbi_hub_policy *policy,
+                               struct bbi_fault *f);
+
 /*
  * bbi_hub_wait - one turn: sends what was offered, handles what came, keeps time; waits at most timeout_ns.
  *

@@ -8,6 +8,7 @@
  *   dial.c       addresses that are dialed, and when again
  *   listen.c     places where others come in
  *   links.c      the table
+ *   policy.c     what is done when a queue is full
  *
  * Nothing is freed within a call of lib/net or of a session: what is over is marked, and bbi_hub_wait() sweeps.
  */
@@ -144,6 +145,8 @@ struct bbi_hub {
     struct bbi_box *boxes;
     struct bbi_dial *dials;
     struct bbi_listener *listeners;
+    struct bbi_hub_policy *policies; /* by name; NULL: none */
+    size_t policy_count;
     uint32_t box_count, dial_count, stranger_count;
     uint64_t turned_away, turned_away_told;
     int64_t turned_away_ns;

@@ -54,15 +54,20 @@ wrong_here(struct reading *r, const char *format, ...)
 
 /* ---- sections ---- */
 
-/* end_peer - a [peer NAME] that ends here must have said its address. */
+/* end_peer - a [peer NAME] that ends here must have said something: where it is, or how it is treated when it comes. */
 static void
 end_peer(struct reading *r)
 {
-    if (r->section == SECTION_PEER && r->out->peers[r->out->peer_count - 1].host == NULL) {
+    const struct daemon_peer *peer =
+        r->section == SECTION_PEER ? &r->out->peers[r->out->peer_count - 1] : NULL;
+    if (peer != NULL && peer->host == NULL && peer->slow == DAEMON_UNSAID
+        && peer->queue_bytes == 0) {
         int line = r->line;
         r->line = r->peer_line;
-        (void)wrong_here(r, "[peer %s] has no address: add `address = HOST:PORT`",
-                         r->out->peers[r->out->peer_count - 1].name);
+        (void)wrong_here(r,
+                         "[peer %s] says nothing: add `address = HOST:PORT`, or `slow` or `queue` "
+                         "for when it links to us",
+                         peer->name);
         r->line = line;
     }
 }

@@ -110,12 +110,24 @@ on_listening(void *user, const char *host, uint16_t port)
     (void)fflush(stdout); /* whoever started us waits for this line */
 }
 
+/* dialed_count - a peer may also be there for what it gets when it comes to us. */
+static size_t
+dialed_count(const struct bbi_daemon_opts *opts)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < opts->peer_count; i++) {
+        count += opts->peers[i].host != NULL;
+    }
+    return count;
+}
+
 static void
 tell_ready(const struct bridge *b)
 {
+    size_t peers = dialed_count(&b->made.opts);
     daemon_notify(&b->notify, "READY=1\nSTATUS=%zu listener%s, %zu peer%s, %s",
-                  b->made.opts.listen_count, b->made.opts.listen_count == 1 ? "" : "s",
-                  b->made.opts.peer_count, b->made.opts.peer_count == 1 ? "" : "s", b->security);
+                  b->made.opts.listen_count, b->made.opts.listen_count == 1 ? "" : "s", peers,
+                  peers == 1 ? "" : "s", b->security);
 }
 
 static void
@@ -303,7 +315,7 @@ serve(const struct daemon_options *options)
     if (rc != DAEMON_DONE) {
         return rc;
     }
-    if (b.made.opts.listen_count == 0 && b.made.opts.peer_count == 0) {
+    if (b.made.opts.listen_count == 0 && dialed_count(&b.made.opts) == 0) {
         daemon_say("notice", "neither --listen nor --peer: links come by `busbar bridge add`");
     }
     rc = start(&b);

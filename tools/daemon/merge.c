@@ -36,7 +36,7 @@ copy_peers(struct daemon_settings *out, const struct daemon_settings *from)
     for (size_t i = 0; i < from->peer_count; i++) {
         const struct daemon_peer *peer = &from->peers[i];
         struct daemon_peer *added = daemon_settings_peer(out, peer->name);
-        if (added == NULL || (added->host = strdup(peer->host)) == NULL) {
+        if (added == NULL || copy_text(&added->host, peer->host, NULL) != 0) {
             return -1;
         }
         added->port = peer->port;
@@ -187,6 +187,7 @@ daemon_opts_make(struct daemon_opts *out, const struct daemon_settings *s)
                 .is_insecure = s->insecure == 1,
                 .is_compressing = s->compress == 1,
                 .rights = s->rights,
+                .slow = s->slow != DAEMON_UNSAID ? (uint32_t)s->slow : BB_SLOW_DROP_OLDEST,
                 .queue_bytes = s->queue_bytes,
                 .ring_bytes = s->ring_bytes,
                 .retry_max_ns = s->retry_max_ns,

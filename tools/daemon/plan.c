@@ -59,8 +59,13 @@ print_peer(FILE *to, const struct bbi_daemon_peer *peer, uint64_t queue_bytes)
 {
     char text[DAEMON_PLACE_BYTES];
     uint64_t bytes = peer->queue_bytes != 0 ? peer->queue_bytes : queue_bytes;
-    (void)fprintf(to, "peer      %s at %s, %s", peer->name != NULL ? peer->name : peer->host,
-                  daemon_place_text(peer->host, peer->port, text), daemon_slows[peer->slow]);
+    if (peer->host != NULL) {
+        (void)fprintf(to, "peer      %s at %s, %s", peer->name != NULL ? peer->name : peer->host,
+                      daemon_place_text(peer->host, peer->port, text), daemon_slows[peer->slow]);
+    } else {
+        (void)fprintf(to, "peer      %s, when it links to us, %s", peer->name,
+                      daemon_slows[peer->slow]);
+    }
     if (bytes != 0) {
         (void)fprintf(to, ", a queue of %" PRIu64 " bytes", bytes);
     }

@@ -385,8 +385,9 @@ daemon_settings_check(const struct daemon_settings *s, struct daemon_wrong *wron
     }
     for (size_t i = 0; i < s->peer_count; i++) {
         const struct daemon_peer *a = &s->peers[i];
-        for (size_t k = 0; k < i; k++) {
-            if (a->port == s->peers[k].port && strcmp(a->host, s->peers[k].host) == 0) {
+        for (size_t k = 0; a->host != NULL && k < i; k++) {
+            if (s->peers[k].host != NULL && a->port == s->peers[k].port
+                && strcmp(a->host, s->peers[k].host) == 0) {
                 return daemon_wrong_set(wrong, "peer: %s is given twice",
                                         daemon_place_text(a->host, a->port, text));
             }

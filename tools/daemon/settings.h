@@ -24,7 +24,7 @@ daemon_wrong_set(struct daemon_wrong *wrong, const char *format, ...);
 
 struct daemon_peer {
     char *name; /* NULL: the host */
-    char *host; /* NULL: not said yet */
+    char *host; /* NULL: it is not dialed */
     uint16_t port;
     int slow; /* enum bb_slow or DAEMON_UNSAID */
     uint64_t queue_bytes;

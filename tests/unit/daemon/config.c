@@ -80,7 +80,9 @@ Test(config, all_keys)
                        "slow = disconnect\n"
                        "queue = 2M\n"
                        "[ peer  another one ]\n"
-                       "address = h:1");
+                       "address = h:1\n"
+                       "[peer comes]\n"
+                       "queue = 64K");
     cr_assert_eq(rc, 0, "%s", wrong.text);
     cr_assert_str_eq(settings.bus, "lab");
     cr_assert_str_eq(settings.dir, "/dev/shm/somewhere");
@@ -101,7 +103,9 @@ Test(config, all_keys)
     cr_assert_eq(settings.queue_bytes, 1 << 20);
     cr_assert_eq(settings.ring_bytes, 64 << 10);
     cr_assert_eq(settings.retry_max_ns, 1500000000);
-    cr_assert_eq(settings.peer_count, 2);
+    cr_assert_eq(settings.peer_count, 3);
+    cr_assert_null(settings.peers[2].host);
+    cr_assert_eq(settings.peers[2].queue_bytes, 64 << 10);
     cr_assert_str_eq(settings.peers[0].name, "other");
     cr_assert_str_eq(settings.peers[0].host, "::1");
     cr_assert_eq(settings.peers[0].slow, BB_SLOW_DISCONNECT);
@@ -156,8 +160,8 @@ Test(config, mistakes)
         {1, "[]\n", "there is no section []: write [bridge] or [peer NAME]"},
         {1, "[peer]\naddress = h:1\n", "needs 1 to 63 bytes"},
         {3, "[peer a]\naddress = h:1\n[peer a]\n", "[peer a] stands there twice"},
-        {1, "[peer a]\nslow = disconnect\n[peer b]\naddress = h:1\n", "[peer a] has no address"},
-        {2, "\n[peer a]\n\n\n", "[peer a] has no address"},
+        {1, "[peer a]\n[peer b]\naddress = h:1\n", "[peer a] says nothing"},
+        {2, "\n[peer a]\n\n\n", "[peer a] says nothing"},
         {2, "[peer a]\nadress = h:1\n", "[peer] has no key \"adress\"; did you mean `address`?"},
         {2, "[peer a]\nbus = lab\n", "[peer] has no key \"bus\""},
         {2, "[peer a]\naddress = b@h:1\n", "the name stands in [peer NAME]"},
