@@ -216,7 +216,10 @@ static void
 put_link_status(struct bbi_out *out, const struct bb_msg *msg)
 {
     const struct bb_status *status = msg->status;
-    if (status->kind == BB_STATUS_GAP) {
+    if (status->kind == BB_STATUS_PEER_ADDED) {
+        put_key(out, "resumed");
+        bbi_out_str(out, status->count == 0 ? "true" : "false");
+    } else if (status->kind == BB_STATUS_GAP) {
         put_number(out, "count", status->count);
         put_number(out, "uncertain", status->uncertain);
         if (status->bytes != UINT64_MAX) {

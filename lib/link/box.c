@@ -129,6 +129,10 @@ bbi_box_settle(struct bbi_box *box)
         settle_duplicate(box);
         return;
     }
+    box->is_parted =
+        box->is_parted
+        || (box->is_ended_remotely
+            && (box->close.code == BBI_CLOSE_REMOVED || box->close.code == BBI_CLOSE_REFUSED));
     (void)snprintf(sentence, sizeof(sentence), "%s%s", box->is_ended_remotely ? "it says: " : "",
                    box->close.sentence);
     ended(box, is_removal(box) ? BBI_DOWN_REMOVED : BBI_DOWN_LOST,
@@ -178,7 +182,8 @@ on_up(void *user, const struct bbi_hello *peer, bool is_resumed)
     }
     box->up_wall_ns = hub->time.wall_ns;
     box->ups++;
-    box->last[0] = '\0';
+    is_resumed = is_resumed && !box->is_parted;
+    box->is_parted = false;
     bbi_hub_log(hub, "notice", "link to %s (%s) is up%s%s", peer->name, box->address,
                 is_resumed ? ", it goes on where it was" : "",
                 box->cipher[0] != '\0' ? "" : ", without TLS");

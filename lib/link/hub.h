@@ -41,6 +41,7 @@ enum bbi_down {
 };
 
 struct bbi_hub_events {
+    /* is_resumed: its messages go on where they were; what is missing comes as gaps. */
     void (*up)(void *user, struct bbi_box *box, bool is_resumed);
     void (*down)(void *user, struct bbi_box *box, enum bbi_down why, const char *sentence);
     /* Each time that dialing came to nothing, before the link was up; address as it was given. */

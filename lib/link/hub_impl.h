@@ -93,6 +93,7 @@ struct bbi_box {
     bool was_ever;  /* up */
     bool has_ended; /* closed() came, and was not settled yet */
     bool is_ended_remotely;
+    bool is_parted; /* the other side took it down, and offers us nothing until it is up again */
     struct bbi_close close;
     int64_t up_wall_ns, up_mono_ns;
     uint64_t ups;

@@ -342,7 +342,9 @@ enum bb_status_kind {
 
     /* Of links to other boxes: `node` is the other box's name, node_id 0, and `data` a sentence that says more.  In
      * order with what came over that link. */
-    BB_STATUS_PEER_ADDED = 8,        /* a link is up */
+    BB_STATUS_PEER_ADDED =
+        8, /* a link is up; count 0: it goes on where it was, what is missing is told as a GAP;
+                               * 1: it begins, or begins anew: of what was published there before nothing is told */
     BB_STATUS_PEER_REMOVED = 9,      /* it was taken down, on this side */
     BB_STATUS_PEER_LOST = 10,        /* it was cut, or ended by the other side */
     BB_STATUS_PEER_UNAVAILABLE = 11, /* not reached, or it refused us; `node` is its address */
@@ -365,7 +367,7 @@ enum {
 struct bb_status {
     uint32_t kind;      /* enum bb_status_kind */
     uint32_t role;      /* of the member */
-    uint64_t count;     /* OVERRUN, GAP: messages lost; EVICTED: times so far */
+    uint64_t count;     /* OVERRUN, GAP: messages lost; EVICTED: times so far; PEER_ADDED */
     int64_t pid;        /* of the member, as it saw itself */
     uint64_t uncertain; /* GAP: of count, may have been delivered before */
     uint64_t bytes;     /* GAP: payload bytes lost; UINT64_MAX: not known */

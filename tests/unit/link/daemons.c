@@ -228,6 +228,7 @@ Test(daemons, killed_and_back)
     sent++;
     SEE_UNTIL(sub, &s, s.last_seq == sent, "the last did not come");
     cr_assert_str_eq(sa.order, "LALALA");
+    cr_assert_eq(sa.anew, 3, "each life of it begins anew");
     cr_assert_eq(s.messages + s.skipped, sent); /* from the first on */
     cr_assert_leq(s.skipped, s.gap);
     cr_assert_geq(s.skipped, s.gap - s.uncertain);

@@ -31,6 +31,8 @@ struct daemon_arg {
     const char *rights;       /* a file; NULL: none */
     const char *name;         /* NULL: that of the bus */
     bool is_compressing;
+    uint32_t slow;
+    uint64_t queue_bytes;
 };
 
 static struct bbi_daemon *running;
@@ -108,14 +110,16 @@ daemon_opts(const struct daemon_arg *a,
                                 .topic_count = a->topics != NULL,
                                 .is_insecure = true,
                                 .is_compressing = a->is_compressing,
+                                .slow = a->slow,
+                                .queue_bytes = a->queue_bytes,
                                 .retry_max_ns = SECOND_NS / 10,
                                 .error = error,
                                 .log = daemon_log,
                                 .listening = daemon_listening,
                                 .user = running_side};
     for (; o.peer_count < PEERS && a->peers[o.peer_count] != 0; o.peer_count++) {
-        peers[o.peer_count] =
-            (struct bbi_daemon_peer){.host = "127.0.0.1", .port = a->peers[o.peer_count]};
+        peers[o.peer_count] = (struct bbi_daemon_peer){
+            .host = "127.0.0.1", .port = a->peers[o.peer_count], .slow = a->slow};
     }
     return o;
 }
@@ -248,6 +252,7 @@ struct seen {
     uint32_t reasons;
     uint64_t evicted, lost;
     int added, removed, gone; /* peers */
+    int anew;                 /* of added */
     int died;                 /* bridges of this very bus */
     char order[64];           /* a letter for each status */
     char node[64], box[64], text[512];
@@ -276,6 +281,8 @@ saw_status(struct seen *s, const struct bb_msg *m)
         break;
     case BB_STATUS_PEER_ADDED:
         s->added++;
+        s->anew += m->status->count == 1;
+        cr_assert_leq(m->status->count, 1);
         saw_letter(s, 'A');
         (void)snprintf(s->box, sizeof(s->box), "%s", m->node);
         break;
