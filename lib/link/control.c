@@ -2,16 +2,13 @@
 /*
  * lib/link/control.c - requests of programs, answered at once or when the outcome is known.
  *
- *   bb_poll() ─► bbi_bridge_ask_read() ─► answer            what is known: places, looking, a peer that is only dialed
- *                               └► waiter ─► answer  ONCE: dialed();  WAIT: the link is up;  KNOWN: barriers
+ *   bb_poll() ─► bbi_bridge_ask_read() ─► answer       what is known: places, looking, a peer that is only dialed
+ *                               └► control_wait.c      ONCE, WAIT, KNOWN
  *
- * A waiter is answered once, then forgotten: with its outcome, or that time ran out.  There are at most WAITERS; who comes
- * then is told so.  A program that went meanwhile costs nothing: its reply is refused by the bus.
- * The ring of answers never waits for anybody (BB_POLICY_EVICT): a program that stands still must not hold up the links.
+ * A program that went meanwhile costs nothing: its reply is refused by the bus.  The ring of answers never waits for anybody
+ * (BB_POLICY_EVICT): a program that stands still must not hold up the links.
  */
-#include "lib/link/control.h"
-#include "busbar/request.h"
-#include "lib/endpoint/bridge_words.h"
+#include "lib/link/control_impl.h"
 #include "shm/base.h"
 #include "shm/os.h"
 #include <stdio.h>
@@ -20,61 +17,24 @@
 #include <unistd.h>
 
 enum {
-    WAITERS = 64,
     TAKEN = 32, /* requests of one turn */
     QUEUE_MIN = BBI_QUEUE_BYTES_MIN,
     ADDRESS_BYTES = sizeof(((struct bb_link_info *)0)->address),
 };
 static const uint64_t QUEUE_MAX = UINT64_C(64) << 30;
-static const int64_t LOOK_AGAIN_NS = INT64_C(20000000); /* at links that somebody waits for */
 
 static_assert((int)BB_SLOW_DROP_OLDEST == (int)BBI_SLOW_DROP_OLDEST, "one list of policies");
 static_assert((int)BB_SLOW_DROP_NEWEST == (int)BBI_SLOW_DROP_NEWEST, "one list of policies");
 static_assert((int)BB_SLOW_DISCONNECT == (int)BBI_SLOW_DISCONNECT, "one list of policies");
 
-enum waits_for {
-    WAITS_NOT = 0, /* free */
-    WAITS_ONCE,
-    WAITS_UP,
-    WAITS_KNOWN,
-};
-
-struct barrier {
-    struct bbi_box *box; /* NULL: it went down, and does not count */
-    uint64_t token;
-    bool is_known;
-};
-
-struct waiter {
-    enum waits_for what;
-    struct bb_request_info to;
-    int64_t deadline_ns;
-    char host[BBI_BRIDGE_HOST_BYTES];
-    uint16_t port;
-    char address[ADDRESS_BYTES]; /* ONCE, UP */
-    struct barrier *barriers;    /* KNOWN */
-    size_t barrier_count;
-};
-
-struct bbi_control {
-    struct bbi_control_opts o;
-    struct bb_subscriber *sub;
-    struct bb_publisher *pub;
-    struct waiter waiters[WAITERS];
-    size_t waiter_count;
-    int64_t look_ns; /* at links, when somebody waits for one */
-    unsigned char buf[BBI_BRIDGE_ANSWER_MAX];
-};
-
 /* ---- answering ---------------------------------------------------------------------------------- */
 
-/* Who asked is gone, or its deadline is over: nobody misses the answer. */
-static void
-send_answer(struct bbi_control *c,
-            const struct bb_request_info *to,
-            const struct bbi_bridge_answer *answer,
-            const struct bbi_bridge_answer_parts *parts,
-            uint32_t more)
+void
+bbi_control_send(struct bbi_control *c,
+                 const struct bb_request_info *to,
+                 const struct bbi_bridge_answer *answer,
+                 const struct bbi_bridge_answer_parts *parts,
+                 uint32_t more)
 {
     int64_t bytes = bbi_bridge_answer_write(c->buf, sizeof(c->buf), answer, parts);
     if (bytes < 0) {
@@ -84,12 +44,15 @@ send_answer(struct bbi_control *c,
     (void)!bb_reply(c->pub, to, c->buf, (size_t)bytes, BB_VALUE | BB_NATIVE | more);
 }
 
-static void
-answer_code(struct bbi_control *c, const struct bb_request_info *to, int code, const char *sentence)
+void
+bbi_control_answer(struct bbi_control *c,
+                   const struct bb_request_info *to,
+                   int code,
+                   const char *sentence)
 {
     struct bbi_bridge_answer answer = {.code = code};
     (void)snprintf(answer.sentence, sizeof(answer.sentence), "%s", sentence);
-    send_answer(c, to, &answer, NULL, 0);
+    bbi_control_send(c, to, &answer, NULL, 0);
 }
 
 static void
@@ -98,117 +61,28 @@ answer_fault(struct bbi_control *c,
              int code,
              const struct bbi_fault *f)
 {
-    answer_code(c, to, code, f->sentence[0] != '\0' ? f->sentence : bb_strerror(code));
-}
-
-/* ---- waiting ------------------------------------------------------------------------------------ */
-
-static struct waiter *
-add_waiter(struct bbi_control *c,
-           enum waits_for what,
-           const struct bb_request_info *to,
-           const struct bbi_bridge_ask *ask)
-{
-    int64_t now = bbi_os_mono_ns();
-    int64_t wait_ns = ask->wait_ns > 0 ? ask->wait_ns : 0;
-    for (size_t i = 0; i < WAITERS; i++) {
-        struct waiter *w = &c->waiters[i];
-        if (w->what == WAITS_NOT) {
-            *w = (struct waiter){.what = what, .to = *to, .port = (uint16_t)ask->port};
-            w->deadline_ns = wait_ns > INT64_MAX - now ? INT64_MAX : now + wait_ns;
-            memcpy(w->host, ask->host, sizeof(w->host));
-            (void)bbi_bridge_address(w->address, sizeof(w->address), w->host, w->port);
-            c->waiter_count++;
-            return w;
-        }
-    }
-    answer_code(c, to, BB_EFULL,
-                "busbard has 64 programs waiting already: wait for some of them to end");
-    return NULL;
-}
-
-static void
-free_waiter(struct bbi_control *c, struct waiter *w)
-{
-    free(w->barriers);
-    *w = (struct waiter){.what = WAITS_NOT};
-    c->waiter_count--;
-}
-
-static void
-end_waiter(struct bbi_control *c, struct waiter *w, int code, const char *sentence)
-{
-    struct bb_request_info to = w->to;
-    free_waiter(c, w);
-    answer_code(c, &to, code, sentence);
-}
-
-static bool
-is_at(const struct waiter *w, enum waits_for what, const char *address)
-{
-    return w->what == what && strcmp(w->address, address) == 0;
-}
-
-void
-bbi_control_dialed(struct bbi_control *control,
-                   const char *address,
-                   int status,
-                   const char *sentence)
-{
-    for (size_t i = 0; i < WAITERS; i++) {
-        struct waiter *w = &control->waiters[i];
-        if (is_at(w, WAITS_ONCE, address) || is_at(w, WAITS_UP, address)) {
-            char why[512];
-            (void)snprintf(why, sizeof(why), "no link to %s: %s", address, sentence);
-            end_waiter(control, w, status, status < 0 ? why : "");
-        }
-    }
-}
-
-void
-bbi_control_up(struct bbi_control *control, struct bbi_box *box)
-{
-    (void)box; /* which address that is, the links say */
-    control->look_ns = 0;
-}
-
-void
-bbi_control_barrier(struct bbi_control *control, struct bbi_box *box, uint64_t token)
-{
-    for (size_t i = 0; i < WAITERS; i++) {
-        struct waiter *w = &control->waiters[i];
-        for (size_t k = 0; k < w->barrier_count; k++) {
-            struct barrier *b = &w->barriers[k];
-            b->is_known = b->is_known || (b->box == box && b->token <= token);
-        }
-    }
+    bbi_control_answer(c, to, code, f->sentence[0] != '\0' ? f->sentence : bb_strerror(code));
 }
 
 /* ---- links -------------------------------------------------------------------------------------- */
 
-struct links {
-    struct bb_link_info *v;
-    struct bbi_box **boxes;
-    size_t count;
-};
-
-static void
-free_links(struct links *links)
+void
+bbi_control_list_free(struct bbi_control_links *links)
 {
     free(links->v);
     free(links->boxes);
 }
 
-static int
-list_links(const struct bbi_control *c, struct links *out)
+int
+bbi_control_list(const struct bbi_control *c, struct bbi_control_links *out)
 {
     size_t count = bbi_hub_links(c->o.hub, NULL, NULL, 0);
-    *out = (struct links){
+    *out = (struct bbi_control_links){
         .v = calloc(count + 1, sizeof(*out->v)),
         .boxes = calloc(count + 1, sizeof(struct bbi_box *)),
     };
     if (out->v == NULL || out->boxes == NULL) {
-        free_links(out);
+        bbi_control_list_free(out);
         return BB_ENOMEM;
     }
     size_t now = bbi_hub_links(c->o.hub, out->v, out->boxes, count);
@@ -219,149 +93,6 @@ list_links(const struct bbi_control *c, struct links *out)
         }
     }
     return 0;
-}
-
-/* The link that was dialed at this address, NULL: there is none. */
-static const struct bb_link_info *
-find_link(const struct links *links, const char *address)
-{
-    for (size_t i = 0; i < links->count; i++) {
-        const struct bb_link_info *l = &links->v[i];
-        if (l->dialed != 0 && l->state != BB_LINK_LISTENING && strcmp(l->address, address) == 0) {
-            return l;
-        }
-    }
-    return NULL;
-}
-
-/* ---- what waits --------------------------------------------------------------------------------- */
-
-static void
-say_late(const struct waiter *w, const struct links *links, char sentence[512])
-{
-    const struct bb_link_info *l = find_link(links, w->address);
-    const char *last = l != NULL ? l->last : "";
-    const char *then = w->what == WAITS_ONCE ? "it is not tried any more" : "it is tried on";
-    (void)snprintf(sentence, 512, "the link to %s is not up yet, and %s%s%.256s", w->address, then,
-                   last[0] != '\0' ? ": " : "", last);
-}
-
-/* ONCE leaves nothing behind. */
-static void
-end_late(struct bbi_control *c, struct waiter *w, const struct links *links)
-{
-    char sentence[512];
-    say_late(w, links, sentence);
-    const struct waiter was = *w;
-    end_waiter(c, w, BB_ETIMEDOUT, sentence);
-    if (was.what == WAITS_ONCE) {
-        (void)!bbi_hub_undial(c->o.hub, was.host, was.port);
-    }
-}
-
-static bool
-is_link_waiter(const struct waiter *w)
-{
-    return w->what == WAITS_ONCE || w->what == WAITS_UP;
-}
-
-static bool
-is_link_due(const struct bbi_control *c, int64_t now)
-{
-    for (size_t i = 0; i < WAITERS; i++) {
-        const struct waiter *w = &c->waiters[i];
-        if (is_link_waiter(w) && (now >= c->look_ns || now >= w->deadline_ns)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void
-look_at_link(struct bbi_control *c, struct waiter *w, const struct links *links, int64_t now)
-{
-    const struct bb_link_info *l = find_link(links, w->address);
-    if (l != NULL && l->state == BB_LINK_UP) {
-        end_waiter(c, w, 0, "");
-    } else if (now >= w->deadline_ns) {
-        end_late(c, w, links);
-    }
-}
-
-static void
-look_at_links(struct bbi_control *c, int64_t now)
-{
-    struct links links;
-    if (!is_link_due(c, now) || list_links(c, &links) < 0) {
-        return; /* looked at again soon */
-    }
-    c->look_ns = now + LOOK_AGAIN_NS;
-    for (size_t i = 0; i < WAITERS; i++) {
-        if (is_link_waiter(&c->waiters[i])) {
-            look_at_link(c, &c->waiters[i], &links, now);
-        }
-    }
-    free_links(&links);
-}
-
-/* A box that went down is waited for no longer; when it comes again it is told everything anyhow. */
-static bool
-is_all_known(struct waiter *w, size_t *known)
-{
-    bool is_all = true;
-    *known = 0;
-    for (size_t i = 0; i < w->barrier_count; i++) {
-        struct barrier *b = &w->barriers[i];
-        if (b->box != NULL && !bbi_box_is_up(b->box)) {
-            b->box = NULL;
-        }
-        if (b->box != NULL) {
-            b->is_known = b->is_known || bbi_session_is_known(bbi_box_session(b->box), b->token);
-            *known += b->is_known;
-            is_all = is_all && b->is_known;
-        }
-    }
-    return is_all;
-}
-
-static void
-look_at_barriers(struct bbi_control *c, struct waiter *w, int64_t now)
-{
-    size_t known;
-    struct bbi_bridge_answer answer = {0};
-    if (is_all_known(w, &known)) {
-        answer.count = known;
-    } else if (now >= w->deadline_ns) {
-        answer.code = BB_ETIMEDOUT;
-        (void)snprintf(answer.sentence, sizeof(answer.sentence),
-                       "%zu of %zu boxes know what is subscribed here; the others have not said so",
-                       known, w->barrier_count);
-    } else {
-        return;
-    }
-    struct bb_request_info to = w->to;
-    free_waiter(c, w);
-    send_answer(c, &to, &answer, NULL, 0);
-}
-
-static int64_t
-look_at_waiters(struct bbi_control *c, int64_t now)
-{
-    int64_t next = INT64_MAX;
-    if (c->waiter_count == 0) {
-        return next;
-    }
-    look_at_links(c, now);
-    for (size_t i = 0; i < WAITERS; i++) {
-        struct waiter *w = &c->waiters[i];
-        if (w->what == WAITS_KNOWN) {
-            look_at_barriers(c, w, now);
-        }
-        if (w->what != WAITS_NOT) {
-            next = bbi_min_i64(next, bbi_min_i64(w->deadline_ns, now + LOOK_AGAIN_NS));
-        }
-    }
-    return next;
 }
 
 /* ---- what is asked ------------------------------------------------------------------------------ */
@@ -376,10 +107,10 @@ do_listen(struct bbi_control *c, const struct bb_request_info *to, const struct 
         answer_fault(c, to, rc, &f);
         return;
     }
-    send_answer(c, to, &(struct bbi_bridge_answer){.port = port}, NULL, 0);
+    bbi_control_send(c, to, &(struct bbi_bridge_answer){.port = port}, NULL, 0);
 }
 
-/* Of what is to end; what: "listens at", "is dialed at". */
+/* Of what is to end; what: "listens at", "is linked to". */
 static void
 answer_end(struct bbi_control *c,
            const struct bb_request_info *to,
@@ -437,7 +168,7 @@ static void
 do_peer(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
     struct bbi_fault f = {.uid = -1};
-    struct waiter *w = NULL;
+    struct bbi_waiter *w = NULL;
     bool is_once = (ask->flags & BB_PEER_ONCE) != 0;
     bool waits = (ask->flags & (BB_PEER_ONCE | BB_PEER_WAIT)) != 0;
     const struct bbi_dial_opts o = {
@@ -448,14 +179,14 @@ do_peer(struct bbi_control *c, const struct bb_request_info *to, const struct bb
     };
     int rc = check_peer(ask, &f);
     if (rc == 0 && waits) { /* before it is dialed: it may come out at once */
-        w = add_waiter(c, is_once ? WAITS_ONCE : WAITS_UP, to, ask);
+        w = bbi_control_wait(c, is_once ? BBI_WAITS_ONCE : BBI_WAITS_UP, to, ask);
         if (w == NULL) {
             return;
         }
     }
     rc = rc < 0 ? rc : bbi_hub_dial(c->o.hub, ask->host, (uint16_t)ask->port, &o, &f);
-    if (rc < 0 && w != NULL && is_link_waiter(w)) {
-        free_waiter(c, w);
+    if (rc < 0 && w != NULL && bbi_control_is_of_link(w)) {
+        bbi_control_forget(c, w);
     }
     if (rc < 0 || !waits) {
         answer_fault(c, to, rc, rc < 0 ? &f : &(struct bbi_fault){.uid = -1});
@@ -470,12 +201,12 @@ do_known(struct bbi_control *c, const struct bb_request_info *to, const struct b
          b = bbi_hub_next(c->o.hub, b)) {
         boxes++;
     }
-    struct barrier *barriers = calloc(boxes + 1, sizeof(*barriers));
+    struct bbi_barrier *barriers = calloc(boxes + 1, sizeof(*barriers));
     if (barriers == NULL) {
-        answer_code(c, to, BB_ENOMEM, bb_strerror(BB_ENOMEM));
+        bbi_control_answer(c, to, BB_ENOMEM, bb_strerror(BB_ENOMEM));
         return;
     }
-    struct waiter *w = add_waiter(c, WAITS_KNOWN, to, ask);
+    struct bbi_waiter *w = bbi_control_wait(c, BBI_WAITS_KNOWN, to, ask);
     if (w == NULL) {
         free(barriers);
         return;
@@ -486,7 +217,7 @@ do_known(struct bbi_control *c, const struct bb_request_info *to, const struct b
          b = bbi_hub_next(c->o.hub, b)) {
         if (bbi_box_is_up(b)) {
             barriers[w->barrier_count++] =
-                (struct barrier){.box = b, .token = bbi_session_barrier(bbi_box_session(b))};
+                (struct bbi_barrier){.box = b, .token = bbi_session_barrier(bbi_box_session(b))};
         }
     }
 }
@@ -494,7 +225,7 @@ do_known(struct bbi_control *c, const struct bb_request_info *to, const struct b
 static void
 do_info(struct bbi_control *c, const struct bb_request_info *to)
 {
-    struct links links;
+    struct bbi_control_links links;
     struct bbi_net *net = bbi_hub_net(c->o.hub);
     struct bb_bridge_info info = {
         .epoch = c->o.self->epoch,
@@ -503,33 +234,33 @@ do_info(struct bbi_control *c, const struct bb_request_info *to)
         .memory_bytes = bbi_hub_memory(c->o.hub),
         .local_lost = bbi_local_lost(c->o.local),
     };
-    int rc = list_links(c, &links);
+    int rc = bbi_control_list(c, &links);
     if (rc < 0) {
-        answer_code(c, to, rc, bb_strerror(rc));
+        bbi_control_answer(c, to, rc, bb_strerror(rc));
         return;
     }
     for (size_t i = 0; i < links.count; i++) {
         info.links += links.v[i].state != BB_LINK_LISTENING;
         info.up += links.v[i].state == BB_LINK_UP;
     }
-    free_links(&links);
+    bbi_control_list_free(&links);
     (void)snprintf(info.name, sizeof(info.name), "%s", c->o.self->name);
     (void)snprintf(info.engine, sizeof(info.engine), "%s", bbi_net_engine_name(net));
     (void)snprintf(info.engine_why, sizeof(info.engine_why), "%s", bbi_net_why(net));
     (void)snprintf(info.security, sizeof(info.security), "%s", bbi_security_name(c->o.security));
     memcpy(info.box, c->o.self->node.v, sizeof(info.box));
     const struct bbi_bridge_answer_parts parts = {.info = &info};
-    send_answer(c, to, &(struct bbi_bridge_answer){0}, &parts, 0);
+    bbi_control_send(c, to, &(struct bbi_bridge_answer){0}, &parts, 0);
 }
 
 /* Some at a time; all of one moment. */
 static void
 do_links(struct bbi_control *c, const struct bb_request_info *to, const struct bbi_bridge_ask *ask)
 {
-    struct links links;
-    int rc = list_links(c, &links);
+    struct bbi_control_links links;
+    int rc = bbi_control_list(c, &links);
     if (rc < 0) {
-        answer_code(c, to, rc, bb_strerror(rc));
+        bbi_control_answer(c, to, rc, bb_strerror(rc));
         return;
     }
     const struct bbi_bridge_answer answer = {.count = links.count};
@@ -542,9 +273,9 @@ do_links(struct bbi_control *c, const struct bb_request_info *to, const struct b
             .link_count = left < BBI_BRIDGE_LINKS_EACH ? left : BBI_BRIDGE_LINKS_EACH,
         };
         sent += parts.link_count;
-        send_answer(c, to, &answer, &parts, sent < wanted ? (uint32_t)BB_REPLY_MORE : 0);
+        bbi_control_send(c, to, &answer, &parts, sent < wanted ? (uint32_t)BB_REPLY_MORE : 0);
     } while (sent < wanted);
-    free_links(&links);
+    bbi_control_list_free(&links);
 }
 
 static void
@@ -580,7 +311,7 @@ do_ask(struct bbi_control *c,
         (void)snprintf(sentence, sizeof(sentence),
                        "this busbard does not know the request \"%s\": is the program newer?",
                        ask->request);
-        answer_code(c, to, BB_ENOTSUP, sentence);
+        bbi_control_answer(c, to, BB_ENOTSUP, sentence);
         break;
     }
 }
@@ -611,7 +342,7 @@ bbi_control_turn(struct bbi_control *control, int64_t mono_ns)
     for (int i = 0; i < n; i++) {
         take(control, &msgs[i]);
     }
-    int64_t next = look_at_waiters(control, n > 0 ? bbi_os_mono_ns() : mono_ns);
+    int64_t next = bbi_control_look(control, n > 0 ? bbi_os_mono_ns() : mono_ns);
     return n == TAKEN ? mono_ns : next;
 }
 
@@ -660,12 +391,7 @@ bbi_control_close(struct bbi_control *control)
     if (control == NULL) {
         return;
     }
-    for (size_t i = 0; i < WAITERS; i++) {
-        if (control->waiters[i].what != WAITS_NOT) {
-            end_waiter(control, &control->waiters[i], BB_EPEERGONE,
-                       "busbard ended while this was waited for");
-        }
-    }
+    bbi_control_end_waits(control);
     bb_publisher_close(control->pub);
     bb_subscriber_close(control->sub);
     free(control);
