@@ -5,7 +5,7 @@
  * Bytes come in by receive and go out by output; time comes with each call; whatever happens is told by callbacks.
  * There is no socket, clock or key in it, so that busbard, fuzzers and tests run the same code.
  *
- * Used by    tools/daemon, tests.
+ * Used by    lib/link, fuzzers, tests.
  * Threads    One at a time.  Callbacks run within attach, receive, tick, close and offer; they may call offer, lost, the
  *            interest functions, barrier, close and stats, but not receive, output, attach, cut or fini.
  * Stream     Messages are numbered from 1 in each direction of a life (epoch).  A number is delivered once, in order,

@@ -2,7 +2,7 @@
 /*
  * lib/net/tls.h - TLS 1.3 as a filter: ciphertext in, plaintext out, and back.  Knows no sockets.
  *
- * Used by    lib/bridge, between lib/net and a link's session.
+ * Used by    lib/link, between lib/net and a link's session.
  * Promise    TLS 1.3 and nothing below; both sides show who they are, by certificates of one CA whose names must be the
  *            node's, or by a pre-shared key with fresh (EC)DHE.  No session tickets, no early data, no renegotiation.
  *            Not one byte of the application goes in or comes out before the other side is verified here.
