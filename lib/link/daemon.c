@@ -256,24 +256,29 @@ turn(struct bbi_daemon *d, struct bbi_fault *f)
     }
     int64_t next = bbi_local_turn(d->local, now);
     int64_t asked = take_requests(d, now);
-    next = asked < next ? asked : next;
-    next = d->look_ns < next ? d->look_ns : next;
+    next = bbi_min_i64(next, bbi_min_i64(asked, d->look_ns));
     rc = bbi_hub_wait(d->hub, pause_of(d, next, now));
     return rc < 0 ? bbi_fault_set(f, rc, "busbard", "the engine that carries the links failed: %s",
                                   bb_strerror(rc))
                   : 0;
 }
 
-/* What is on the bus already still goes; then everybody is told. */
+/*
+ * What is on the bus already still goes; then everybody is told.  A poll may bring little while there is more (a visit of a
+ * ring has an end), so only nothing is the end; who publishes on and on does not take the second that saying it needs.
+ */
 static void
 stop(struct bbi_daemon *d)
 {
-    int64_t until = bbi_os_mono_ns() + STOP_NS;
+    int64_t now = bbi_os_mono_ns();
+    int64_t until = now + STOP_NS;
+    int64_t read_until = now + STOP_NS / 2;
     int rc = 0;
     do {
         rc = bbi_local_out(d->local, TURN_MESSAGES);
         rc = rc < 0 || bbi_hub_wait(d->hub, 0) < 0 ? 0 : rc;
-    } while (rc == TURN_MESSAGES && bbi_os_mono_ns() < until);
+    } while (rc > 0 && bbi_os_mono_ns() < read_until);
+    rc = 0;
     while (rc >= 0 && !bbi_hub_stop(d->hub) && bbi_os_mono_ns() < until) {
         rc = bbi_hub_wait(d->hub, STOP_STEP_NS);
     }

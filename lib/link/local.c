@@ -343,19 +343,13 @@ close_idle(struct local_box *lb, int64_t mono_ns)
     return INT64_MAX;
 }
 
-static int64_t
-sooner(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 int64_t
 bbi_local_turn(struct bbi_local *local, int64_t mono_ns)
 {
     int64_t next = bbi_local_look(local, mono_ns);
     for (struct local_box *lb = local->boxes; lb != NULL; lb = lb->next) {
-        next = sooner(next, bbi_local_room(lb, mono_ns));
-        next = sooner(next, close_idle(lb, mono_ns));
+        next = bbi_min_i64(next, bbi_local_room(lb, mono_ns));
+        next = bbi_min_i64(next, close_idle(lb, mono_ns));
     }
     return next;
 }

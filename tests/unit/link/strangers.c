@@ -206,3 +206,31 @@ Test(link_strangers, silence_of_a_peer, .timeout = 60)
     cr_assert_eq(a.resumed, 1);
     pair_close(&a, &b);
 }
+
+/* Boxes are kept for ever, so they are bounded: one more is refused with the reason, and whoever was known may come again. */
+KIND_PARAMS(link_strangers, one_box_too_many)
+ParameterizedTest(struct kind *k, link_strangers, one_box_too_many, .timeout = 60)
+{
+    struct side a = {0}, b = {0}, c = {0};
+    struct bbi_hub_opts oa = opts_of(k, "alpha", 1), ob = opts_of(k, "bravo", 2);
+    struct bbi_hub_opts oc = opts_of(k, "charlie", 3);
+    begin_kind(k);
+    oa.box_max = 1;
+    side_open(&a, &oa);
+    side_open(&b, &ob);
+    side_open(&c, &oc);
+    side_listen(&a);
+    side_dial(&b, a.port);
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    side_dial_once(&c, a.port);
+    UNTIL(&a, &c, c.dialed == 1);
+    cr_assert_lt(c.dialed_status, 0);
+    cr_assert_not_null(strstr(c.away, "takes no more"), "%s", c.away);
+    cr_assert_eq(a.ups, 1);
+    cr_assert(a.is_up && b.is_up);
+    bbi_box_end(b.box, BBI_CLOSE_SHUTDOWN, "for a moment");
+    UNTIL(&a, &b, a.downs == 1 && b.downs == 1);
+    UNTIL(&a, &b, a.ups == 2 && b.ups == 2);
+    side_close(&c);
+    pair_close(&a, &b);
+}
