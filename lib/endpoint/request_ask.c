@@ -2,8 +2,10 @@
 /*
  * lib/endpoint/request_ask.c - bb_request(): who is asked, and is anybody there?
  */
+#include "lib/endpoint/bridge_words.h"
 #include "lib/endpoint/request_impl.h"
 #include "shm/os.h"
+#include "shm/registry.h"
 #include <stdlib.h>
 
 static const int64_t TIMEOUT_NS = INT64_C(1000000000);
@@ -21,13 +23,22 @@ deadline_of(const struct bb_request_opts *o, int64_t now)
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
+/* A bridge subscribes for other boxes, where no request goes: it answers what is asked of it by name, and nothing else. */
+static bool
+is_bridge(const struct bb_subscriber *replies, const struct bbi_row *row)
+{
+    struct bbi_member_view m;
+    return bbi_member_read(&replies->at->bus->members[row->member], &m)
+           && strcmp(m.name, BBI_BRIDGE_NODE) == 0;
+}
+
 /* Whose answer `replies` can hear, and who is meant. */
 static bool
 is_asked(const struct bb_subscriber *replies, uint64_t to_node, const struct bbi_row *row)
 {
     uint64_t node_id = bbi_node_id(row->member, row->member_gen);
     bool is_own = node_id == replies->ep->id;
-    return (to_node == 0 || to_node == node_id)
+    return (to_node != 0 ? to_node == node_id : !is_bridge(replies, row))
            && (!is_own || (replies->flags & BB_SUBSCRIBER_LOOPBACK) != 0);
 }
 

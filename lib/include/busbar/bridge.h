@@ -64,7 +64,10 @@ BB_MUST_USE BB_API int bb_unlisten(struct bb_endpoint *ep,
  */
 BB_MUST_USE BB_API int
 bb_peer(struct bb_endpoint *ep, const char *host, uint16_t port, const struct bb_link_opts *opts);
-/* bb_unpeer - ends it for good; the other side is told.  BB_ENOENT: there is no such peer. */
+/*
+ * bb_unpeer - ends it for good; the other side is told, and from then on nothing is queued for it.  BB_ENOENT: there is no
+ * such peer.
+ */
 BB_MUST_USE BB_API int
 bb_unpeer(struct bb_endpoint *ep, const char *host, uint16_t port, const struct bb_link_opts *opts);
 

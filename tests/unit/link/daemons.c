@@ -157,9 +157,51 @@ Test(daemons, one_link_far)
     SEE_UNTIL(at_c, &sc, sc.messages == 10, "c has %" PRIu64, sc.messages);
     cr_assert_str_eq(sc.node, "far"); /* all of them: another node's would have failed */
     cr_assert_eq(sc.gap, 0);
+    /* They were not even sent there: c would have refused them, and counted. */
+    struct bb_link_info link = {.received = 0};
+    BBT_UNTIL(box_links(&c, &link) == 1 && link.received == 10, WAIT_MS, "not counted");
+    cr_assert_eq(link.denied_in, 0);
     bb_publisher_close(pa);
     bb_publisher_close(pb);
     box_end(&c);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* What is for somebody stays on its bus, and nobody waits for an answer of a box that was never asked. */
+Test(daemons, requests_stay)
+{
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    struct bb_msg m;
+    struct bb_request_info to;
+    struct bb_reply_info info = {.is_end = 0};
+    struct bb_request_opts o = {.size = sizeof(o), .timeout_ns = WAIT_MS * INT64_C(1000000)};
+    uint64_t id;
+    two(&a, &b);
+    struct bb_subscriber *at_b = box_sub(&b, "/q", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/q");
+    struct bb_subscriber *replies = box_sub(&a, "/none", 0);
+    cr_assert_eq(bb_topic_wanted(topic), 1);
+    cr_assert_eq(bb_request(topic, replies, "?", 1, BB_RAW, &o, &id), BB_ENORESPONDERS);
+    struct bb_subscriber *responder = box_sub(&a, "/q", 0);
+    cr_assert_eq(bb_request(topic, replies, "?", 1, BB_RAW, &o, &id), 0);
+    BBT_UNTIL(bb_poll(responder, &m, 1, SECOND_NS / 10) == 1 && bb_msg_request(&m, &to) == 0,
+              WAIT_MS, "it is not asked");
+    cr_assert_eq(bb_reply(pub, &to, "!", 1, BB_RAW), 0);
+    BBT_UNTIL(bb_poll(replies, &m, 1, SECOND_NS / 10) == 1 && bb_msg_reply(&m, &info) == 0
+                  && info.is_end != 0,
+              WAIT_MS, "it does not end");
+    cr_assert_eq(info.code, BB_EEND, "%s", bb_strerror(info.code));
+    cr_assert_eq(info.asked, 1);
+    struct seen s = {0};
+    send_some(topic, 3, 3, 64); /* the third of that ring, behind request and reply */
+    SEE_UNTIL(at_b, &s, s.last_seq == 3, "the mark did not come");
+    cr_assert_eq(s.messages, 1);
+    cr_assert_eq(s.gap, 0);
+    bb_publisher_close(pub);
     box_end(&b);
     box_end(&a);
 }
@@ -292,6 +334,83 @@ Test(daemons, credit_waits_for_a_reliable_reader)
     SEE_UNTIL(sub, &s, s.last_seq == N, "%" PRIu64 " came", s.last_seq);
     cr_assert_eq(s.messages, N);
     cr_assert_eq(s.evicted + s.gap + s.lost, 0);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* One that never reads holds it for a second; then it is evicted, and who reads gets the rest. */
+Test(daemons, credit_waits_no_longer_than_a_second)
+{
+    enum { N = 24000 };
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    two(&a, &b);
+    struct bb_subscriber *stuck = box_sub(&b, "/a/", BB_SUBSCRIBER_RELIABLE);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 1 << 24, &topic, "/a/x");
+    struct seen s = {0};
+    struct seen of_stuck = {0};
+    send_some(topic, 1, N, 256);
+    SEE_UNTIL(sub, &s, s.last_seq == N, "%" PRIu64 " came", s.last_seq);
+    cr_assert_eq(s.gap, 0);
+    SEE_UNTIL(stuck, &of_stuck, of_stuck.evicted == 1, "it was not evicted");
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* A box that falls silent is waited for until it is known to be gone, and does not count. */
+Test(daemons, a_barrier_does_not_wait_for_a_lost_box)
+{
+    struct box a;
+    struct box b;
+    struct bb_error error = {0};
+    two(&a, &b);
+    box_known(&a, 1);
+    bbt_signal(&b.child, SIGSTOP);
+    bbt_wait_stop(&b.child, WAIT_MS);
+    struct bb_subscriber *sub = box_sub(&a, "/late", 0);
+    cr_assert_eq(bb_interest_wait(a.ep, WAIT_MS * INT64_C(1000000), &error), 0, "%s",
+                 error.sentence);
+    bbt_signal(&b.child, SIGCONT);
+    BBT_UNTIL(box_links(&a, NULL) == 1, WAIT_MS, "the link does not come again");
+    bb_subscriber_close(sub);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* Who takes a link down wants no queue for it: what is published until it is there again stays here. */
+Test(daemons, taken_down_and_made_again)
+{
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    struct bb_link_opts wait = {.size = sizeof(wait), .flags = BB_PEER_WAIT};
+    box_new(&a, "near", 0);
+    box_new(&b, "far", 0);
+    cr_assert_eq(bb_peer(a.ep, "127.0.0.1", b.port, &wait), 0);
+    BBT_UNTIL(box_links(&b, NULL) == 1, WAIT_MS, "no link came up");
+    struct bb_subscriber *at_a = box_sub(&a, "/none", 0);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/a/x");
+    struct seen s = {0};
+    struct seen sa = {0};
+    send_some(topic, 1, 10, 64);
+    SEE_UNTIL(sub, &s, s.messages == 10, "%" PRIu64 " came", s.messages);
+    cr_assert_eq(bb_unpeer(a.ep, "127.0.0.1", b.port, NULL), 0);
+    SEE_UNTIL(at_a, &sa, sa.removed == 1, "it is not said to be gone");
+    send_some(topic, 11, 100, 64);
+    cr_assert_eq(bb_peer(a.ep, "127.0.0.1", b.port, &wait), 0);
+    BBT_UNTIL(box_links(&b, NULL) == 1, WAIT_MS, "no link came up");
+    box_known(&b, 1);
+    send_some(topic, 101, 110, 64);
+    SEE_UNTIL(sub, &s, s.last_seq == 110, "%" PRIu64 " came", s.messages);
+    cr_assert_eq(s.messages, 20);
+    cr_assert_eq(s.gap, 0);
     bb_publisher_close(pub);
     box_end(&b);
     box_end(&a);

@@ -7,6 +7,7 @@
 #ifndef BUSBAR_TESTS_UNIT_LINK_DAEMONS_H
 #define BUSBAR_TESTS_UNIT_LINK_DAEMONS_H
 
+#include "busbar/request.h"
 #include "lib/link/daemon.h"
 #include "tests/support/process.h"
 #include <criterion/criterion.h>

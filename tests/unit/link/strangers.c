@@ -207,6 +207,44 @@ Test(link_strangers, silence_of_a_peer, .timeout = 60)
     pair_close(&a, &b);
 }
 
+/* Who was up for a minute is dialed again soon, however often it was tried in vain before. */
+Test(link_strangers, after_a_minute_up_retries_begin_anew, .timeout = 60)
+{
+    struct side a = {0}, b = {0};
+    struct bb_link_info rows[2];
+    struct bbi_hub_opts oa = opts_of(&KINDS[2], "alpha", 1), ob = opts_of(&KINDS[2], "bravo", 2);
+    clock_a = (struct bbi_link_time){1000 * SECOND_NS, 5000 * SECOND_NS};
+    a.clock = &clock_a;
+    oa.retry_min_ns = SECOND_NS / 10;
+    oa.retry_max_ns = 3000 * SECOND_NS;
+    oa.session.dead_ns = 3600 * SECOND_NS; /* time passes at once */
+    side_open(&a, &oa);
+    (void)close(bare_listen(&b.port));
+    uint16_t port = b.port;
+    side_dial(&a, port);
+    for (int i = 1; i <= 20; i++) {
+        UNTIL(&a, &b, a.unavailable == i);
+        pass(3000 * SECOND_NS);
+    }
+    side_open(&b, &ob);
+    b.port = port;
+    side_listen(&b);
+    for (int i = 0; !a.is_up && i < 100; i++) { /* one more may have failed before it listened */
+        drive(&a, &b, SECOND_NS / 20);
+        pass(a.is_up ? 0 : 3000 * SECOND_NS);
+    }
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    pass(61 * SECOND_NS);
+    bbi_box_end(b.box, BBI_CLOSE_SHUTDOWN, "for a moment");
+    while (a.downs == 0) {
+        turn(&b, 0);
+        turn(&a, 200000);
+    }
+    cr_assert_geq(bbi_hub_links(a.hub, rows, NULL, 2), 1);
+    cr_assert_leq(rows[0].retry_in_ns, SECOND_NS / 10, "%ld", (long)rows[0].retry_in_ns);
+    pair_close(&a, &b);
+}
+
 /* Boxes are kept for ever, so they are bounded: one more is refused with the reason, and whoever was known may come again. */
 KIND_PARAMS(link_strangers, one_box_too_many)
 ParameterizedTest(struct kind *k, link_strangers, one_box_too_many, .timeout = 60)
