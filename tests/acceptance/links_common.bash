@@ -4,7 +4,8 @@
 # A box is a directory for buses of its own ($box/NAME, so it has a node id and keys of its own), a bus named `bus` and
 # the words that run a command there (within[NAME], for network namespaces).  What counts messages is
 # tests/support/link/traffic.c; its head says what it holds to.
-# Environment: BB_ENGINES (`io_uring epoll`; what the kernel refuses is left out, aloud), BB_SEED.
+# Environment: BB_ENGINES (`io_uring epoll` where BB_HOOKS is, so in the preset dev, else the first of them that runs; what
+# the kernel refuses is left out, aloud), BB_ALL=1 (each case on each engine, see on_this_engine), BB_SEED.
 
 # shellcheck source=tests/acceptance/cli_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/cli_common.bash"
@@ -48,12 +49,14 @@ check()
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 between() { echo $(($1 + RANDOM % ($2 - $1 + 1))); } # a random number
 
-# find_engines - those that run here, in the array engines.
+# find_engines - those that run here, in the array engines.  One run of all presets has each engine in dev; sanitizers and
+# release then need one: tests/unit/link and tests/unit/net have both, in every preset.
 engines=()
 find_engines()
 {
     local engine
     for engine in ${BB_ENGINES:-io_uring epoll}; do
+        [ -n "${BB_ENGINES:-}${BB_ALL:-}" ] || [ -n "${BB_HOOKS:-}" ] && [ -z "${BB_SANITIZE:-}" ] || [ ${#engines[@]} = 0 ] || break
         box_new probe
         if bridge probe --insecure --engine "$engine" --listen 127.0.0.1:0 && soon is_settled probe && lives probe; then
             engines+=("$engine")
@@ -66,6 +69,8 @@ find_engines()
     done
 }
 is_settled() { listens "$1" || ! lives "$1"; }
+# on_this_engine - of cases that no engine can tell apart: is it the first one, or is all asked for (BB_ALL)?
+on_this_engine() { [ "$engine" = "${engines[0]}" ] || [ -n "${BB_ALL:-}" ]; }
 
 # box_new NAME [COMMAND...] - a directory, and what runs commands there.
 box_new()

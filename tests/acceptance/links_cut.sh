@@ -104,6 +104,7 @@ pull_often()
 
 for engine in "${engines[@]}"; do
     for queue in 64M 256K; do
+        [ $queue = 64M ] || on_this_engine || continue
         name="$engine, queue $queue"
         check "$name: the link comes up" joined "$engine" $queue || { show a b; continue; }
         check "$name: traffic both ways" traffic_both
@@ -120,7 +121,8 @@ for engine in "${engines[@]}"; do
     # Bits change: found by checksums, the link begins anew, nothing wrong is delivered.
     name="$engine, changed bits"
     messages_before=$messages
-    [ "$messages" -gt 100000 ] && messages=100000
+    messages=$((messages * 3 / 8)) # the emulator is slow here
+    [ "$messages" -le 100000 ] || messages=100000
     if check "$name: the link comes up" joined "$engine" 64M; then
         emu flip 300000 && emu delay 20 && emu stall 50000 5
         check "$name: traffic both ways" traffic_both bytes=400

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tools/daemon/main.c - `busbard`: flags and file become options, signals
- * become requests to the loop.
+ * tools/daemon/main.c - `busbard`: flags and file become options, signals become requests to the loop.
  *
- *   SIGTERM, SIGINT   the links are told, what is queued is sent for a second
- * at most, exit 0; a second SIGINT kills SIGHUP            file, keys and
- * rights are read again; when one is bad, all stays as it is SIGALRM our own:
- * the watchdog of the service manager is fed from the loop, so that it shows a
- * loop that turns
+ *   SIGTERM, SIGINT   the links are told, what is queued is sent for a second at most, exit 0; a second SIGINT kills
+ *   SIGHUP            file, keys and rights are read again; when one is bad, all stays as it is
+ *   SIGALRM           our own: the watchdog is fed from the loop, so that it shows a loop that turns
  */
 #include "tools/daemon/config.h"
 #include "tools/daemon/exit.h"
