@@ -142,10 +142,26 @@ new_item(struct bbi_queue *q, enum bbi_item_kind kind, size_t frame_bytes, size_
     return item;
 }
 
+static uint64_t
+messages_in(const struct bbi_queue_item *item)
+{
+    return item->kind == BBI_ITEM_GAP ? 0 : item->last - item->first + 1;
+}
+
+/* What a message costs on its way: its item is memory as well. */
+static uint64_t
+flying_bytes(const struct bbi_queue_item *item)
+{
+    return item->pos > 0 ? item->pos + sizeof(*item) : 0;
+}
+
 static void
 remove_item(struct bbi_queue *q, struct bbi_queue_item *item)
 {
     BBI_ASSERT(item->out == 0);
+    q->flying_bytes -= flying_bytes(item);
+    q->held_messages -= messages_in(item);
+    q->held_bytes -= item->kind == BBI_ITEM_GAP ? 0 : item->bytes;
     q->cursor = q->cursor == item ? item->next : q->cursor;
     q->unsent = q->unsent == item ? item->next : q->unsent;
     q->open = q->open == item ? NULL : q->open;
@@ -451,7 +467,10 @@ write_message(struct bbi_queue *q,
     if (item->segment == q->segment) {
         item->segment->used_bytes += (size_t)(end - at);
     }
-    item->bytes = (uint64_t)(end - item->frames);
+    uint64_t bytes = (uint64_t)(end - item->frames);
+    q->held_messages++;
+    q->held_bytes += bytes - (item->first == msg->number ? 0 : item->bytes);
+    item->bytes = bytes;
     item->last = msg->number;
     remember(q, msg, at, payload, flags);
 }
@@ -476,7 +495,10 @@ grow_open(struct bbi_queue *q, const struct bbi_link_msg *msg)
 
 /* A message that no frame holds, cut into some that stand one behind the other. */
 static void
-write_chunks(struct bbi_queue_item *item, const struct bbi_link_msg *msg, uint64_t whole)
+write_chunks(struct bbi_queue *q,
+             struct bbi_queue_item *item,
+             const struct bbi_link_msg *msg,
+             uint64_t whole)
 {
     unsigned char *frame = item->frames;
     const unsigned char *data = msg->data;
@@ -500,6 +522,8 @@ write_chunks(struct bbi_queue_item *item, const struct bbi_link_msg *msg, uint64
     item->bytes = (uint64_t)(frame - item->frames);
     item->payload_bytes = msg->bytes;
     item->is_sealed = true;
+    q->held_messages++;
+    q->held_bytes += item->bytes;
 }
 
 static int
@@ -523,7 +547,7 @@ append_message(struct bbi_queue *q, const struct bbi_link_msg *msg)
     append_item(q, item);
     item->first = msg->number;
     if (is_long) {
-        write_chunks(item, msg, whole);
+        write_chunks(q, item, msg, whole);
     } else {
         write_message(q, item, msg, flags);
         q->open = item;
@@ -578,6 +602,7 @@ compress(struct bbi_queue *q, struct bbi_queue_item *item)
         return 0;
     }
     (void)bbi_put_bytes(item->frames + DATA_AT, q->scratch, bytes);
+    q->held_bytes -= plain - bytes;
     item->bytes = DATA_AT + bytes;
     return BBI_LINK_COMPRESSED;
 }
@@ -644,7 +669,9 @@ static void
 hand_out(struct bbi_queue *q, struct bbi_queue_item *item, uint32_t length)
 {
     q->unsent = q->unsent == item ? item->next : q->unsent;
+    q->flying_bytes -= flying_bytes(item);
     item->pos += length;
+    q->flying_bytes += flying_bytes(item);
     item->out++;
     if (is_packed(item)) {
         q->saved_bytes += plain_bytes(item) - (item->bytes - DATA_AT);
@@ -653,6 +680,17 @@ hand_out(struct bbi_queue *q, struct bbi_queue_item *item, uint32_t length)
         q->cursor = item->next;
         q->sent = bbi_max_u64(q->sent, item->last);
     }
+}
+
+/*
+ * What was handed out must be kept, so where the oldest are to go it fills half of the queue at most: the other half is
+ * for what can go.  One item may always be on its way, and what is begun goes on: only a whole item is acknowledged.
+ */
+static bool
+flies_enough(const struct bbi_queue *q, const struct bbi_queue_item *next, uint32_t length)
+{
+    return q->slow == BBI_SLOW_OLDEST && next->pos == 0 && q->flying_bytes > 0
+           && q->flying_bytes + length > q->limit_bytes / 2;
 }
 
 size_t
@@ -678,7 +716,7 @@ bbi_queue_next(struct bbi_queue *q,
     uint32_t length = bbi_le32(*frame + FRAME_LENGTH_AT);
     *messages =
         next->kind == BBI_ITEM_DATA ? (uint32_t)(next->last - next->first + 1) : next->pos == 0;
-    if (length > credit_bytes || *messages > credit_messages) {
+    if (length > credit_bytes || *messages > credit_messages || flies_enough(q, next, length)) {
         *is_blocked = true;
         return 0;
     }
@@ -692,9 +730,7 @@ static void
 free_acked(struct bbi_queue *q)
 {
     while (q->oldest != NULL && q->oldest->last <= q->acked && q->oldest->out == 0) {
-        if (q->oldest->kind != BBI_ITEM_GAP) {
-            q->delivered += q->oldest->last - q->oldest->first + 1;
-        }
+        q->delivered += messages_in(q->oldest);
         remove_item(q, q->oldest);
     }
 }
@@ -721,6 +757,7 @@ bbi_queue_rewind(struct bbi_queue *q)
     for (struct bbi_queue_item *item = q->oldest; item != NULL; item = item->next) {
         item->pos = 0;
     }
+    q->flying_bytes = 0;
     q->cursor = q->oldest;
 }
 

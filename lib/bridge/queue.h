@@ -11,7 +11,8 @@
  * its place; a gap turns into an item when it is sent, or when a message comes behind it.
  *
  * Used by    session.
- * Memory     At most limit bytes, and BBI_QUEUE_RESERVE for gaps beyond.  Never drops what was sent.
+ * Memory     At most limit bytes, and BBI_QUEUE_RESERVE for gaps beyond.  Never drops what was sent; so that this leaves
+ *            something to drop, BBI_SLOW_OLDEST hands out half of the limit before it waits for acknowledgement.
  */
 #ifndef BUSBAR_LIB_BRIDGE_QUEUE_H
 #define BUSBAR_LIB_BRIDGE_QUEUE_H
@@ -50,7 +51,9 @@ struct bbi_queue {
     const struct bbi_memory *memory;
     const struct bbi_codec *codec;
     enum bbi_slow slow;
-    size_t limit_bytes, bytes;
+    size_t limit_bytes, bytes;          /* memory: also what is free in a segment */
+    uint64_t held_messages, held_bytes; /* of DATA and CHUNKS, as frames */
+    uint64_t flying_bytes; /* handed out on this transport and held; with what items take */
     uint32_t batch_bytes;
     struct bbi_queue_item *oldest, *newest;
     struct bbi_queue_item *cursor; /* the first that is not handed out as a whole; NULL: all are */

@@ -476,6 +476,8 @@ bbi_session_stats(const struct bbi_session *s, struct bbi_session_stats *out)
     out->queue_bytes = s->queue.bytes;
     out->is_compressing = s->queue.is_compressing;
     out->out_saved_bytes = s->queue.saved_bytes;
+    out->held_messages = s->queue.held_messages;
+    out->held_bytes = s->queue.held_bytes;
     if (s->state == BBI_SESSION_UP) {
         out->credit_bytes = s->out.credit_bytes - s->out.bytes;
         out->credit_messages = s->out.credit_messages - s->out.messages;

@@ -218,7 +218,9 @@ struct bbi_session_stats {
     uint64_t gap_uncertain;   /* of these, uncertain */
     uint64_t repeated;        /* messages that came again and were passed over */
     uint64_t received_number; /* of the other side's stream */
-    uint64_t queue_bytes;     /* held now */
+    uint64_t queue_bytes;     /* memory of the queue, also what is free in it */
+    uint64_t held_messages;   /* not acknowledged: no number of a gap is among them */
+    uint64_t held_bytes;      /* of these, as they stand in frames */
     uint64_t in_bytes, out_bytes, in_frames, out_frames;
     bool is_compressing;                      /* both sides know how */
     uint64_t in_saved_bytes, out_saved_bytes; /* that compression made these shorter */

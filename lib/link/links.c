@@ -42,8 +42,8 @@ fill_stats(struct bb_link_info *row, const struct bbi_box *box)
     row->received_plain_bytes = s.in_bytes + s.in_saved_bytes;
     row->sent_per_s = box->sent_per_s;
     row->received_per_s = box->received_per_s;
-    row->queued = s.next_number - 1 - s.acknowledged;
-    row->queue_bytes = s.queue_bytes;
+    row->queued = s.held_messages;
+    row->queue_bytes = s.held_bytes;
     row->queue_max = box->queue_bytes != 0 ? box->queue_bytes : 8 << 20;
     row->dropped = s.dropped;
     row->lost_before = s.lost_before;

@@ -123,8 +123,9 @@ struct bb_link_info {
     uint64_t sent, received; /* messages: acknowledged by the other side; delivered here */
     uint64_t sent_bytes, received_bytes; /* on the wire */
     uint64_t sent_per_s, received_per_s; /* messages, of the last second or two */
-    uint64_t queued, queue_bytes,
-        queue_max;         /* messages and bytes that the other side has not acknowledged */
+    uint64_t queued,
+        queue_bytes;       /* messages that the other side has not acknowledged; their bytes */
+    uint64_t queue_max;    /* bytes; also what the queue's own memory takes counts */
     uint64_t dropped;      /* messages: the queue was full */
     uint64_t lost_before;  /* messages: overwritten in their ring before the bridge read them */
     uint64_t gap_messages; /* messages that the other side reported as missing to us */

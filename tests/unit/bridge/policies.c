@@ -46,6 +46,80 @@ Test(link_policies, oldest_keeps_the_newest, .timeout = 20)
     pair_fini(&p);
 }
 
+/* With the link up and a reader that does not read: what was handed out stays, and the newest still have their half. */
+Test(link_policies, oldest_keeps_the_newest_behind_what_is_on_its_way, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_session_stats a;
+    prepare(&p, BBI_SLOW_DROP_OLDEST);
+    pair_connect(&p);
+    for (int i = 0; i < MESSAGES; i++) {
+        (void)side_offer(&p.a, 0, BYTES);
+        (void)side_send(&p, &p.a); /* into the pipe, that nobody empties */
+    }
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_gt(a.dropped, 0);
+    cr_assert_gt(a.held_messages, 200);
+    cr_assert_leq(a.queue_bytes, BBI_QUEUE_BYTES_MIN);
+    pair_settle(&p);
+    cr_assert_eq(p.b.gaps, 1);
+    cr_assert_eq(p.b.rings[0].last_seq, MESSAGES, "the newest came");
+    cr_assert_eq(p.b.delivered + a.dropped, MESSAGES);
+    check_balance(&p.a, "on its way");
+    pair_fini(&p);
+}
+
+/* A message longer than what may be on its way goes nevertheless. */
+Test(link_policies, a_long_message_is_not_too_much_on_its_way, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_session_stats a;
+    pair_prepare(&p, 1);
+    p.a.opts.queue_bytes = 1 << 20;
+    pair_open(&p);
+    pair_connect(&p);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(side_offer(&p.a, 0, 100), 1);
+        cr_assert_eq(side_offer(&p.a, 0, 900000), 1);
+        pair_settle(&p);
+    }
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(p.b.delivered, 8);
+    cr_assert_eq(a.held_messages, 0);
+    pair_fini(&p);
+}
+
+/* What is held are messages, not numbers of gaps, and nothing when all is acknowledged; segments are not counted. */
+Test(link_policies, what_is_held_is_counted_in_messages, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_session_stats a;
+    prepare(&p, BBI_SLOW_DROP_OLDEST);
+    flood(&p, MESSAGES);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.held_messages, MESSAGES - a.dropped);
+    cr_assert_geq(a.held_bytes, a.held_messages * BYTES);
+    cr_assert_leq(a.held_bytes, a.queue_bytes);
+    pair_connect(&p);
+    pair_settle(&p);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.held_messages, 0);
+    cr_assert_eq(a.held_bytes, 0);
+    cr_assert_gt(a.queue_bytes, 0, "a segment stays for the next one");
+    /* What is lost before holds a number, and no message. */
+    const struct bbi_link_loss loss = {
+        .origin = {.box = p.a.opts.self.node, .epoch = 101, .name = "w", .name_bytes = 1},
+        .first_seq = MESSAGES + 1,
+        .last_seq = MESSAGES + 9,
+        .messages = 9,
+        .bytes = BBI_LINK_UNKNOWN};
+    bbi_session_lost(p.a.session, &loss);
+    bbi_session_stats(p.a.session, &a);
+    cr_assert_eq(a.held_messages, 0);
+    cr_assert_gt(a.next_number - 1, a.acknowledged);
+    pair_fini(&p);
+}
+
 /* Whatever the size, what is queued fills the queue: no message takes much more than its bytes. */
 Test(link_policies, a_queue_holds_what_it_has_bytes_for, .timeout = 20)
 {
@@ -290,6 +364,7 @@ Test(link_policies, batches_are_compressed_where_both_can, .timeout = 20)
         cr_assert_geq(a.out_bytes + a.out_saved_bytes, 2000 * BBI_MSG_HEAD_BYTES);
         bbi_session_stats(p.b.session, &b);
         cr_assert_eq(b.in_saved_bytes, a.out_saved_bytes);
+        cr_assert_eq(a.held_bytes, 0, "also when fewer bytes went than were queued");
         /* What was sent compressed and not acknowledged is still counted one by one. */
         offer_zeros(&p, 500);
         (void)side_send(&p, &p.a);
