@@ -78,7 +78,26 @@ check no_busbard_info refuses 4 "$none" a info
 check no_busbard_add refuses 4 "$none" a add box-2:4711
 check no_busbard_listen refuses 4 "$none" a add --listen '*:0'
 check no_busbard_remove refuses 4 "$none" a remove box-2:4711
-check no_busbard_wait refuses 4 "$none" a wait
+check no_busbard_wait refuses 4 "$none" a wait -W 200ms
+check no_bus_to_wait_for refuses 4 'there is no bus' c wait -W 200ms
+# Right after `busbard &`: on a bus that is there, and on one that it only makes.
+waits_for_busbard()
+{
+    local code good
+    "$busbar" --dir "$box/$1" bridge wait -W 20s >"$box/early.out" 2>"$box/early.err" &
+    local early=$!
+    soon waits_already "$early"
+    daemon early "$1" --psk "$box/psk"
+    good=$?
+    wait "$early"
+    code=$?
+    stop_daemon early
+    [ $good = 0 ] && [ $code = 0 ] && [ "$(cat "$box/early.out")" = 0 ]
+}
+waits_already() { [ "$(awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$1/status" 2>/dev/null || echo 0)" -ge 5 ]; }
+stop_daemon() { kill -TERM "${pid_of[$1]}" && wait "${pid_of[$1]}" 2>/dev/null; }
+check waits_for_a_busbard waits_for_busbard a
+check waits_for_a_bus waits_for_busbard c
 
 # ---- two boxes ------------------------------------------------------------------------------------------
 check box_1 daemon box-1 a --psk "$box/psk" --retry-max 0.2

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * tools/cli/verb_bridge_wait.c - `busbar bridge wait`: until the linked boxes know what is subscribed here.
+ *
+ * Scripts say it right after `busbard &`, so the bus and its busbard are waited for as well.
  */
 #include "tools/cli/attach.h"
 #include "tools/cli/bridges.h"
@@ -21,9 +23,13 @@ run(const struct cli_call *call, const void *options)
     const struct wait_options *o = options;
     struct bb_error error = {0};
     struct bb_endpoint *ep = NULL;
-    int code = cli_attach(call, NULL, NULL, BB_ATTACH_EXISTING, &ep);
+    int64_t deadline_ns = cli_deadline(o->wait_ns);
+    int code = cli_attach_until(call, deadline_ns, &ep);
     if (code == CLI_DONE) {
         int n = bb_interest_wait(ep, o->wait_ns, &error);
+        while (n == BB_ENORESPONDERS && cli_again(deadline_ns)) {
+            n = bb_interest_wait(ep, cli_left_ns(deadline_ns, INT64_MAX), &error);
+        }
         code = n < 0 ? cli_bridge_report(call, n, &error, "cannot wait") : CLI_DONE;
         if (n >= 0) {
             printf("%d\n", n);
@@ -50,7 +56,9 @@ const struct cli_verb cli_verb_bridge_wait = {
     .usage = "[-W SPAN]",
     .text = "Every prefix that some subscriber of this bus has now is known, when it returns,\n"
             "at all boxes that a link is up to: what is published there from then on comes\n"
-            "here.  Prints how many boxes that are; 0 when no link is up.",
+            "here.  Prints how many boxes that are; 0 when no link is up.\n"
+            "Also waits for a busbard that is only being started.  When none came the exit code\n"
+            "is 4.",
     .examples = "busbar bridge wait -W 2s\n",
     .options = options,
     .options_bytes = sizeof(struct wait_options),
