@@ -181,6 +181,8 @@ on_connected(void *user, struct bbi_net_id conn, int status)
     }
     if (status == 0) {
         bbi_transport_connected(t);
+    } else if (bbi_net_said(hub->net)[0] != '\0') {
+        bbi_transport_unknown(t, status, bbi_net_said(hub->net));
     } else {
         bbi_transport_closed(t, status);
     }
@@ -288,8 +290,8 @@ open_net(struct bbi_hub *hub, struct bbi_fault *f)
     struct bbi_net_opts net = {.engine = o->engine,
                                .is_restricted = o->is_restricted,
                                .connections = o->box_max * 2 + o->stranger_max * 2 + BBI_HUB_DIALS,
-                               .user_timeout_ns =
-                                   o->user_timeout_ns != 0 ? o->user_timeout_ns : -1};
+                               .user_timeout_ns = o->user_timeout_ns != 0 ? o->user_timeout_ns : -1,
+                               .resolve = o->resolve};
     return bbi_net_open(&hub->net, &net, &handler, hub, f);
 }
 

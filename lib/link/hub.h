@@ -76,6 +76,7 @@ struct bbi_hub_opts {
      */
     int64_t user_timeout_ns;
     void (*now)(void *user, struct bbi_link_time *out); /* NULL: the clocks; for tests */
+    bbi_net_resolve_fn resolve; /* NULL: the C library's resolver; for tests */
 };
 
 /* bbi_hub_open - 0; as bbi_net_open(), bbi_tls_ctx_open(): f says it. */

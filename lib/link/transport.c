@@ -734,6 +734,14 @@ bbi_transport_closed(struct bbi_transport *t, int status)
     die(t);
 }
 
+void
+bbi_transport_unknown(struct bbi_transport *t, int status, const char *sentence)
+{
+    broke(t, status, true, sentence);
+    leave_dial(t);
+    die(t);
+}
+
 static int64_t
 tick_greeting(struct bbi_transport *t, int64_t now_ns)
 {

@@ -23,6 +23,8 @@ void bbi_transport_connected(struct bbi_transport *t);
 void bbi_transport_received(struct bbi_transport *t, const unsigned char *data, size_t bytes);
 void bbi_transport_sent(struct bbi_transport *t);
 void bbi_transport_closed(struct bbi_transport *t, int status);
+/* bbi_transport_unknown - its host's name led nowhere. */
+void bbi_transport_unknown(struct bbi_transport *t, int status, const char *sentence);
 
 /* bbi_transport_pump - sends what there is, if nothing is being sent. */
 void bbi_transport_pump(struct bbi_transport *t);

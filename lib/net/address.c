@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Names to addresses and back.  The C library's resolver blocks; it is asked for names alone. */
 #include "lib/net/net_impl.h"
+#include "shm/os.h"
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Links are thought dead after three; a name may be asked for twice in a row. */
+static const int64_t SOON_NS = INT64_C(1000000000);
 
 static int
 refused(struct bbi_fault *f, const char *host, int rc)
@@ -37,21 +43,18 @@ resolve_all(uint16_t port, struct bbi_net_addresses *out)
     return 0;
 }
 
-int
-bbi_net_resolve(const char *host,
-                uint16_t port,
-                bool is_passive,
-                struct bbi_net_addresses *out,
-                struct bbi_fault *f)
+static int
+resolve(
+    const char *host, uint16_t port, int flags, struct bbi_net_addresses *out, struct bbi_fault *f)
 {
     char bare[256], service[8];
     size_t bytes = strlen(host);
     struct addrinfo *list = NULL;
     struct addrinfo hints = {
         .ai_socktype = SOCK_STREAM,
-        .ai_flags = AI_NUMERICSERV | (is_passive ? AI_PASSIVE : 0),
+        .ai_flags = AI_NUMERICSERV | flags,
     };
-    if (is_passive && strcmp(host, "*") == 0) {
+    if ((flags & AI_PASSIVE) != 0 && strcmp(host, "*") == 0) {
         return resolve_all(port, out);
     }
     /* "[::1]", as it stands before a port, means ::1. */
@@ -64,6 +67,9 @@ bbi_net_resolve(const char *host,
                    has_brackets ? host + 1 : host);
     (void)snprintf(service, sizeof(service), "%u", (unsigned)port);
     int rc = getaddrinfo(bare, service, &hints, &list);
+    if (rc == EAI_NONAME && (flags & AI_NUMERICHOST) != 0) {
+        return BB_EAGAIN;
+    }
     if (rc != 0) {
         return refused(f, host, rc);
     }
@@ -75,6 +81,86 @@ bbi_net_resolve(const char *host,
     freeaddrinfo(list);
     return 0;
 }
+
+int
+bbi_net_literal(const char *host,
+                uint16_t port,
+                bool is_passive,
+                struct bbi_net_addresses *out,
+                struct bbi_fault *f)
+{
+    return resolve(host, port, AI_NUMERICHOST | (is_passive ? AI_PASSIVE : 0), out, f);
+}
+
+int
+bbi_net_resolve(const char *host,
+                uint16_t port,
+                bool is_passive,
+                struct bbi_net_addresses *out,
+                struct bbi_fault *f)
+{
+    return resolve(host, port, is_passive ? AI_PASSIVE : 0, out, f);
+}
+
+/* ---- for a second ---- */
+
+static int
+await(struct bbi_lookups *all,
+      struct bbi_lookup *lookup,
+      struct bbi_net_addresses *out,
+      struct bbi_fault *f)
+{
+    int64_t until_ns = bbi_os_mono_ns() + SOON_NS;
+    struct bbi_lookup *done = NULL;
+    struct pollfd ready = {.fd = bbi_lookups_fd(all), .events = POLLIN};
+    for (int64_t left_ns = SOON_NS; done == NULL && left_ns > 0;
+         left_ns = until_ns - bbi_os_mono_ns()) {
+        (void)poll(&ready, 1, (int)(left_ns / 1000000) + 1);
+        done = bbi_lookups_take(all);
+    }
+    if (done == NULL) {
+        return bbi_fault_set(
+            f, BB_ETIMEDOUT, lookup->host,
+            "the host %s was looked up for a second, in vain: give its address, or "
+            "mend the name server (/etc/resolv.conf)",
+            lookup->host);
+    }
+    int rc = done->rc;
+    *out = done->found;
+    if (rc != 0 && f != NULL) {
+        *f = done->fault;
+    }
+    free(done);
+    return rc;
+}
+
+int
+bbi_net_resolve_soon(bbi_net_resolve_fn resolve_fn,
+                     const char *host,
+                     uint16_t port,
+                     bool is_passive,
+                     struct bbi_net_addresses *out,
+                     struct bbi_fault *f)
+{
+    struct bbi_lookups *all;
+    struct bbi_lookup *lookup;
+    int rc = bbi_net_literal(host, port, is_passive, out, f);
+    if (rc != BB_EAGAIN) {
+        return rc;
+    }
+    rc = bbi_lookups_open(&all, resolve_fn);
+    if (rc != 0) {
+        return bbi_fault_set(f, rc, host, "cannot look up the host %s: %s", host, bb_strerror(rc));
+    }
+    rc = bbi_lookup_start(all, host, port, is_passive, 0, &lookup, f);
+    if (rc == 0) {
+        rc = await(all, lookup, out, f);
+    }
+    bbi_lookups_close(all); /* a thread that is still asking frees what is its own */
+    return rc;
+}
+
+/* ---- loopback ---- */
 
 static bool
 is_loopback(const struct sockaddr_storage *addr)
@@ -94,7 +180,7 @@ int
 bbi_net_is_loopback(const char *host, struct bbi_fault *f)
 {
     struct bbi_net_addresses found = {0};
-    int rc = bbi_net_resolve(host, 0, true, &found, f);
+    int rc = bbi_net_resolve_soon(NULL, host, 0, true, &found, f);
     if (rc != 0) {
         return rc;
     }

@@ -14,6 +14,7 @@
 #include "shm/os.h"
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -177,13 +178,6 @@ bbi_net_pause(struct bbi_net *net, struct bbi_net_id conn, bool is_paused)
         slot->is_paused = is_paused;
         bbi_net_touch(net, slot);
     }
-}
-
-void
-bbi_net_on_readable(struct bbi_net *net, struct bbi_net_slot *slot)
-{
-    net->called++;
-    net->handler.readable(net->user, slot->fd);
 }
 
 /* ---- sending ---- */
@@ -352,7 +346,7 @@ bbi_net_listen(struct bbi_net *net,
                struct bbi_fault *f)
 {
     struct bbi_net_addresses found = {0};
-    int rc = bbi_net_resolve(host, port, true, &found, f);
+    int rc = bbi_net_resolve_soon(net->resolve, host, port, true, &found, f);
     if (rc != 0) {
         return rc;
     }
@@ -445,6 +439,118 @@ try_next(struct bbi_net *net, struct bbi_net_slot *slot)
     return false;
 }
 
+/* None of them was it. */
+static void
+refuse(struct bbi_net *net, struct bbi_net_slot *slot)
+{
+    struct bbi_net_id id = slot->id;
+    int status = slot->status;
+    bbi_net_slot_free(net, slot, BBI_NET_ORDERLY);
+    net->called++;
+    net->handler.connected(net->user, id, status);
+    net->said[0] = '\0';
+}
+
+/* This address is not it. */
+static void
+connect_failed(struct bbi_net *net, struct bbi_net_slot *slot, int status)
+{
+    if (slot->lookup != NULL) {
+        slot->status = status;
+        (void)snprintf(
+            net->said, sizeof(net->said),
+            "the host %.255s was looked up in vain: no name server answered in time; give "
+            "its address, or mend /etc/resolv.conf",
+            slot->lookup->host);
+    }
+    if (slot->fd >= 0) {
+        slot->status = status;
+        net->ops->drop(net, slot);
+        (void)close(slot->fd);
+        slot->fd = -1;
+        bbi_net_set_deadline(net, slot, 0);
+        if (try_next(net, slot)) {
+            return;
+        }
+    }
+    refuse(net, slot);
+}
+
+/* ---- names ---- */
+
+/* The descriptor that says what came of them is one that is watched. */
+static int
+open_lookups(struct bbi_net *net)
+{
+    int rc = bbi_lookups_open(&net->lookups, net->resolve);
+    rc = rc == 0 ? bbi_net_watch(net, bbi_lookups_fd(net->lookups)) : rc;
+    if (rc != 0) {
+        bbi_lookups_close(net->lookups);
+        net->lookups = NULL;
+    }
+    return rc;
+}
+
+/* Its addresses are known. */
+static int
+begin_tries(struct bbi_net *net, struct bbi_net_slot *slot, const char *host, struct bbi_fault *f)
+{
+    if (try_next(net, slot)) {
+        return 0;
+    }
+    int rc = slot->status;
+    if (rc == -EMFILE || rc == -ENFILE) {
+        return bbi_fault_set(f, rc, host, "cannot connect to %s: %s", host, bbi_errno_text(-rc));
+    }
+    bbi_net_set_deadline(net, slot, 1); /* connected() says it, as it says every refusal */
+    return 0;
+}
+
+static int
+begin_lookup(struct bbi_net *net,
+             struct bbi_net_slot *slot,
+             const char *host,
+             uint16_t port,
+             struct bbi_fault *f)
+{
+    int rc = net->lookups == NULL ? open_lookups(net) : 0;
+    if (rc != 0) {
+        return bbi_fault_set(f, rc, host, "cannot look up the host %s: %s", host, bb_strerror(rc));
+    }
+    bbi_net_set_deadline(net, slot, slot->give_up_ns);
+    return bbi_lookup_start(net->lookups, host, port, false, slot->id.v, &slot->lookup, f);
+}
+
+/* One that came back; whoever asked may have ended since. */
+static void
+found(struct bbi_net *net, const struct bbi_lookup *lookup)
+{
+    struct bbi_net_slot *slot = bbi_net_slot(net, (struct bbi_net_id){lookup->tag});
+    if (slot == NULL || slot->lookup != lookup) {
+        net->stats.stale++;
+        return;
+    }
+    slot->lookup = NULL;
+    *slot->addresses = lookup->found;
+    if (lookup->rc == 0 && try_next(net, slot)) {
+        return;
+    }
+    (void)snprintf(net->said, sizeof(net->said), "%s",
+                   lookup->rc != 0 ? lookup->fault.sentence : "");
+    slot->status = lookup->rc != 0 ? lookup->rc : slot->status;
+    refuse(net, slot);
+}
+
+static void
+take_lookups(struct bbi_net *net)
+{
+    for (struct bbi_lookup *l = bbi_lookups_take(net->lookups); l != NULL;
+         l = bbi_lookups_take(net->lookups)) {
+        found(net, l);
+        free(l);
+    }
+}
+
 int
 bbi_net_connect(struct bbi_net *net,
                 const char *host,
@@ -454,8 +560,8 @@ bbi_net_connect(struct bbi_net *net,
                 struct bbi_fault *f)
 {
     struct bbi_net_addresses found = {0};
-    int rc = bbi_net_resolve(host, port, false, &found, f);
-    if (rc != 0) {
+    int rc = bbi_net_literal(host, port, false, &found, f);
+    if (rc != 0 && rc != BB_EAGAIN) {
         return rc;
     }
     struct bbi_net_slot *slot = bbi_net_slot_take(net, BBI_NET_CONNECTING, -1);
@@ -474,38 +580,24 @@ bbi_net_connect(struct bbi_net *net,
     if (__builtin_add_overflow(bbi_os_mono_ns(), timeout_ns, &slot->give_up_ns)) {
         slot->give_up_ns = INT64_MAX;
     }
-    if (!try_next(net, slot)) {
-        rc = slot->status;
-        if (rc == -EMFILE || rc == -ENFILE) {
-            bbi_net_slot_free(net, slot, BBI_NET_ORDERLY);
-            return bbi_fault_set(f, rc, host, "cannot connect to %s: %s", host,
-                                 bbi_errno_text(-rc));
-        }
-        bbi_net_set_deadline(net, slot, 1); /* connected() says it, as it says every refusal */
+    rc = rc == 0 ? begin_tries(net, slot, host, f) : begin_lookup(net, slot, host, port, f);
+    if (rc != 0) {
+        bbi_net_slot_free(net, slot, BBI_NET_ORDERLY);
+        return rc;
     }
     *out = slot->id;
     return 0;
 }
 
-/* This address is not it. */
-static void
-connect_failed(struct bbi_net *net, struct bbi_net_slot *slot, int status)
+void
+bbi_net_on_readable(struct bbi_net *net, struct bbi_net_slot *slot)
 {
-    if (slot->fd >= 0) {
-        slot->status = status;
-        net->ops->drop(net, slot);
-        (void)close(slot->fd);
-        slot->fd = -1;
-        bbi_net_set_deadline(net, slot, 0);
-        if (try_next(net, slot)) {
-            return;
-        }
+    if (net->lookups != NULL && slot->fd == bbi_lookups_fd(net->lookups)) {
+        take_lookups(net);
+        return;
     }
-    struct bbi_net_id id = slot->id;
-    status = slot->status;
-    bbi_net_slot_free(net, slot, BBI_NET_ORDERLY);
     net->called++;
-    net->handler.connected(net->user, id, status);
+    net->handler.readable(net->user, slot->fd);
 }
 
 /* A port of this box that nobody listens on can be the very one that connect() took for our own end. */

@@ -141,6 +141,10 @@ bbi_net_slot_free(struct bbi_net *net, struct bbi_net_slot *slot, enum bbi_net_h
     }
     bbi_net_set_deadline(net, slot, 0);
     free(slot->addresses);
+    if (slot->lookup != NULL) {
+        bbi_lookup_forget(net->lookups, slot->lookup);
+        slot->lookup = NULL;
+    }
     if (is_other(slot->state)) {
         net->free_others[net->free_other_count++] = idx;
     } else {
@@ -240,6 +244,7 @@ bbi_net_open_engine(struct bbi_net **out,
     net->handler = *handler;
     net->user = user;
     net->user_timeout_ns = opts->user_timeout_ns;
+    net->resolve = opts->resolve;
     rc = ops->open(net, opts, f);
     if (rc != 0) {
         free_all(net);
@@ -336,6 +341,7 @@ bbi_net_close(struct bbi_net *net)
         }
     }
     net->ops->close(net);
+    bbi_lookups_close(net->lookups);
     free_all(net);
 }
 
@@ -349,6 +355,12 @@ const char *
 bbi_net_why(const struct bbi_net *net)
 {
     return net->why;
+}
+
+const char *
+bbi_net_said(const struct bbi_net *net)
+{
+    return net->said;
 }
 
 void

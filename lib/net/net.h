@@ -52,7 +52,7 @@ struct bbi_net_handler {
                      struct bbi_net_id listener,
                      struct bbi_net_id conn,
                      const char *peer);
-    /* status 0, or why not (-ECONNREFUSED, -ETIMEDOUT ...): the id is gone. */
+    /* status 0, or why not (-ECONNREFUSED, -ETIMEDOUT, BB_ENOENT no such host ...): the id is gone. */
     void (*connected)(void *user, struct bbi_net_id conn, int status);
     void (*received)(void *user,
                      struct bbi_net_id conn,
@@ -67,6 +67,14 @@ struct bbi_net_handler {
     void (*closed)(void *user, struct bbi_net_id conn, int status);
     void (*readable)(void *user, int fd); /* of bbi_net_watch(): level-like */
 };
+
+struct bbi_net_addresses;
+/* A name's addresses, as bbi_net_resolve() of net_impl.h: 0, BB_ENOENT ... (f says it).  Called on threads of its own. */
+typedef int (*bbi_net_resolve_fn)(const char *host,
+                                  uint16_t port,
+                                  bool is_passive,
+                                  struct bbi_net_addresses *out,
+                                  struct bbi_fault *f);
 
 struct bbi_net_opts {
     enum bbi_net_engine engine;
@@ -83,6 +91,7 @@ struct bbi_net_opts {
      * own patience.  A peer that lives but does not read counts too: who wants to outlast one asks for more.
      */
     int64_t user_timeout_ns;
+    bbi_net_resolve_fn resolve; /* NULL: the C library's resolver */
 };
 
 /*
@@ -104,8 +113,9 @@ enum bbi_net_engine bbi_net_probe(char *why, size_t cap);
 
 /*
  * bbi_net_listen - host may be a name, an address, "*" (all); port 0: the kernel's choice, *port_out.
- * Returns   0; -EADDRINUSE, -EACCES ...; BB_ENOENT no such host (f says it).  EMFILE on accept pauses accepting
- *           until a descriptor is free again: existing connections live, no spinning.
+ * Returns   0; -EADDRINUSE, -EACCES ...; BB_ENOENT no such host, BB_ETIMEDOUT a name that was looked up in vain for a
+ *           second (f says it).  EMFILE on accept pauses accepting until a descriptor is free again: existing
+ *           connections live, no spinning.
  */
 BB_MUST_USE int bbi_net_listen(struct bbi_net *net,
                                const char *host,
@@ -113,12 +123,12 @@ BB_MUST_USE int bbi_net_listen(struct bbi_net *net,
                                struct bbi_net_id *out,
                                uint16_t *port_out,
                                struct bbi_fault *f);
-/* bbi_net_is_loopback - 1: all addresses of host are this box's own loopback; 0: not; BB_ENOENT, BB_EINVAL (f says it). */
+/* bbi_net_is_loopback - 1: all addresses of host are this box's own loopback; 0: not; BB_ENOENT, BB_ETIMEDOUT, BB_EINVAL. */
 BB_MUST_USE int bbi_net_is_loopback(const char *host, struct bbi_fault *f);
 /*
- * bbi_net_connect - tells connected() later; resolving a name blocks, addresses do not.  A name's addresses are tried
- * in turn, each for its share of the time; timeout_ns 0: 10 s.
- * Returns   0; BB_ENOENT no such host; BB_EFULL no connection is free; BB_EMFILE, BB_ENFILE (f says it).
+ * bbi_net_connect - tells connected() later.  A name is looked up in a thread of its own, in the same time; then its
+ * addresses are tried in turn, each for its share of what is left; timeout_ns 0: 10 s.
+ * Returns   0; BB_EINVAL no host; BB_EFULL no connection is free; BB_EMFILE, BB_ENFILE (f says it).
  */
 BB_MUST_USE int bbi_net_connect(struct bbi_net *net,
                                 const char *host,
@@ -126,6 +136,8 @@ BB_MUST_USE int bbi_net_connect(struct bbi_net *net,
                                 int64_t timeout_ns,
                                 struct bbi_net_id *out,
                                 struct bbi_fault *f);
+/* bbi_net_said - within connected(): why a name led nowhere, a sentence; else "". */
+const char *bbi_net_said(const struct bbi_net *net);
 /* bbi_net_local - this side's address of a connection, as accepted() tells it to the other.  BB_ENOENT. */
 BB_MUST_USE int
 bbi_net_local(struct bbi_net *net, struct bbi_net_id conn, char out[BBI_NET_ADDRESS_BYTES]);

@@ -11,13 +11,13 @@
 #ifndef BUSBAR_LIB_NET_NET_IMPL_H
 #define BUSBAR_LIB_NET_NET_IMPL_H
 
+#include "lib/net/lookup.h"
 #include "lib/net/net.h"
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 enum {
     BBI_NET_BUFFER_BYTES = 16 << 10,
-    BBI_NET_ADDRESSES = 4, /* of a name, that are tried */
     BBI_NET_OTHERS = 64,   /* slots for listeners and watched descriptors */
     BBI_NET_IDX_BITS = 16, /* of an id: the slot; above it the generation, counted over all slots */
     BBI_NET_ID_BITS =
@@ -44,12 +44,6 @@ enum bbi_net_state {
     BBI_NET_WATCHED,
 };
 
-struct bbi_net_addresses {
-    struct sockaddr_storage at[BBI_NET_ADDRESSES];
-    socklen_t bytes[BBI_NET_ADDRESSES];
-    int count;
-};
-
 struct bbi_net_slot {
     struct bbi_net_id id; /* 0: free */
     enum bbi_net_state state;
@@ -67,6 +61,7 @@ struct bbi_net_slot {
     struct iovec pieces[BBI_NET_PIECES]; /* what is left to send: from piece_at on */
     int piece_at, piece_count;
 
+    struct bbi_lookup *lookup;           /* CONNECTING: its name is being looked up */
     struct bbi_net_addresses *addresses; /* CONNECTING: what is tried */
     int address_at;
 
@@ -113,6 +108,10 @@ struct bbi_net {
     uint32_t *touched, *settling; /* indexes of slots: to settle next time; being settled */
     uint32_t touched_count;
 
+    bbi_net_resolve_fn resolve;
+    struct bbi_lookups *lookups; /* NULL: no name was dialed yet */
+    char said[512];              /* of bbi_net_said() */
+
     int called; /* handlers, in this wait */
     struct bbi_net_stats stats;
     char why[512];
@@ -155,6 +154,20 @@ void bbi_net_on_deadline(struct bbi_net *net, struct bbi_net_slot *slot);
 struct msghdr *bbi_net_message(struct bbi_net_slot *slot);
 
 /* ---- address.c ---- */
+/* bbi_net_literal - as bbi_net_resolve(), of what needs no resolver: an address, "*"; BB_EAGAIN it is a name. */
+BB_MUST_USE int bbi_net_literal(const char *host,
+                                uint16_t port,
+                                bool is_passive,
+                                struct bbi_net_addresses *out,
+                                struct bbi_fault *f);
+/* bbi_net_resolve_soon - as bbi_net_resolve(), for a second at most; resolve NULL: bbi_net_resolve(). */
+BB_MUST_USE int bbi_net_resolve_soon(bbi_net_resolve_fn resolve,
+                                     const char *host,
+                                     uint16_t port,
+                                     bool is_passive,
+                                     struct bbi_net_addresses *out,
+                                     struct bbi_fault *f);
+/* bbi_net_resolve - blocks for as long as the resolver likes. */
 BB_MUST_USE int bbi_net_resolve(const char *host,
                                 uint16_t port,
                                 bool is_passive,

@@ -105,7 +105,8 @@ struct side {
     struct bbi_net_id conns[CONNS];
     char peer[BBI_NET_ADDRESS_BYTES];
     int accepted, connected, refused, closed, sent, readable;
-    int status; /* of the last closed() or refused connected() */
+    int status;     /* of the last closed() or refused connected() */
+    char said[512]; /* of the last refused connected() */
     struct bbi_net_id closed_id;
     uint64_t received;
     XXH3_state_t *hash;
@@ -143,6 +144,7 @@ side_connected(void *user, struct bbi_net_id conn, int status)
     } else {
         s->refused++;
         s->status = status;
+        (void)snprintf(s->said, sizeof(s->said), "%s", bbi_net_said(s->net));
     }
 }
 
