@@ -73,6 +73,13 @@ put_head(const struct bb_publisher *pub, unsigned char *p, const struct bbi_orig
     bbi_fill_racy(p + offsetof(struct bbi_origin_head, wall_ns), &o->wall_ns, sizeof(o->wall_ns));
 }
 
+/* No dictionary holds a reserved topic: what came by its tag needs no look. */
+static bool
+is_reserved(const struct bb_topic *topic)
+{
+    return topic->tag == BBI_TAG_SPILL && bb_topic_is_reserved(topic->text, topic->bytes);
+}
+
 int
 bbi_publish_bridged(struct bb_topic *topic,
                     const struct bbi_origin *origin,
@@ -84,7 +91,7 @@ bbi_publish_bridged(struct bb_topic *topic,
     size_t whole;
     void *p;
     if (origin->name_bytes > BBI_ORIGIN_NAME_MAX || origin->box_name_bytes > BBI_ORIGIN_NAME_MAX
-        || (attr & BB_BRIDGED) != 0 || bb_topic_is_reserved(topic->text, topic->bytes)) {
+        || (attr & BB_BRIDGED) != 0 || is_reserved(topic)) {
         return BB_EINVAL;
     }
     if (!is_kept(pub, origin)) {
