@@ -57,8 +57,10 @@ fill_origin(struct bbi_link_origin *origin, const struct bb_msg *msg)
 {
     origin->node_id = msg->node_id;
     origin->ring = msg->ring;
-    origin->name = msg->node;
-    origin->name_bytes = strlen(msg->node);
+    if (origin->name != msg->node) { /* of the same poll: the same bytes */
+        origin->name = msg->node;
+        origin->name_bytes = strlen(msg->node);
+    }
 }
 
 static void
@@ -149,6 +151,7 @@ bbi_local_out(struct bbi_local *local, size_t max)
     bbi_subscriber_awake(local->sub, true);
     while (taken < max) {
         size_t want = max - taken < LOCAL_POLL ? max - taken : LOCAL_POLL;
+        local->out.origin.name = NULL;
         int n = bb_poll(local->sub, local->msgs, want, 0);
         if (n < 0) {
             bbi_subscriber_awake(local->sub, false);
