@@ -15,6 +15,7 @@
 #include "tools/daemon/words.h"
 #include <busbar/inspect.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -320,12 +321,25 @@ serve(const struct daemon_options *options)
     return rc;
 }
 
+/*
+ * Queues of links grow and shrink by megabytes many times a second: given back to the kernel each time, their pages are made
+ * anew each time.  So much is kept.
+ */
+static void
+keep_memory(void)
+{
+    enum { KEEP_BYTES = 16 << 20, MAP_BYTES = 4 << 20 };
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, MAP_BYTES);
+}
+
 int
 main(int argc, char **argv)
 {
     struct daemon_options options;
     struct daemon_wrong wrong;
     int code = DAEMON_DONE;
+    keep_memory();
     if (daemon_options_read(&options, argc, argv, &wrong) != 0) {
         daemon_say("error", "%s; `busbard --help` lists what there is", wrong.text);
         daemon_settings_fini(&options.settings);
