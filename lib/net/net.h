@@ -81,7 +81,7 @@ struct bbi_net_opts {
     /* Connections at once, either way, at most 32,768; 0: 256.  More wait; of a burst some may be closed at once. */
     uint32_t connections;
     /*
-     * To receive into, of 16 KiB; a power of two, at most 32,768; 0: 32.  More are not faster: io_uring goes round
+     * To receive into, of 64 KiB; a power of two, at most 32,768; 0: 8.  More are not faster: io_uring goes round
      * them, and what does not stay in the processor's cache is written to memory and fetched again.
      */
     uint32_t buffers;

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 
 enum {
-    BBI_NET_BUFFER_BYTES = 16 << 10,
+    BBI_NET_BUFFER_BYTES = 64 << 10,
     BBI_NET_OTHERS = 64,   /* slots for listeners and watched descriptors */
     BBI_NET_IDX_BITS = 16, /* of an id: the slot; above it the generation, counted over all slots */
     BBI_NET_ID_BITS =

@@ -76,7 +76,7 @@ open_buffers(struct engine *e, uint32_t count, struct bbi_fault *f)
     e->buffer_ring = map(e->buffer_ring_bytes);
     e->buffers = map((size_t)count * BBI_NET_BUFFER_BYTES);
     if (e->buffer_ring == NULL || e->buffers == NULL) {
-        return bbi_fault_set(f, BB_ENOMEM, "io_uring", "no memory for %u buffers of 16 KiB", count);
+        return bbi_fault_set(f, BB_ENOMEM, "io_uring", "no memory for %u buffers of 64 KiB", count);
     }
     struct io_uring_buf_reg reg = {
         .ring_addr = (uintptr_t)e->buffer_ring, .ring_entries = count, .bgid = GROUP};
