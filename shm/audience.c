@@ -403,6 +403,21 @@ bbi_audience_wake(struct bbi_audience *aud)
     }
 }
 
+void
+bbi_audience_announce(struct bbi_audience *aud)
+{
+    struct bbi_writer *w = aud->writer;
+    if (bbi_writer_is_flushed(w)) {
+        return;
+    }
+    aud->tail_before = w->flushed_seq;
+    bbi_writer_flush(w);
+    bbi_audience_look(aud);
+    if (w->n >= aud->nudge_seq || w->pos >= aud->nudge_pos) {
+        bbi_audience_nudge(aud);
+    }
+}
+
 /* A reader that sleeps since it wants nothing of this shall not be evicted for it: wake it in time. */
 void
 bbi_audience_nudge(struct bbi_audience *aud)

@@ -134,6 +134,12 @@ bbi_audience_flush(struct bbi_audience *aud)
     }
 }
 
+/*
+ * bbi_audience_announce - as a flush, but wakes nobody for what was published: whoever owes that says bbi_audience_wake() to
+ * bbi_audience_asleep() later, before it forgets whom it noted.
+ */
+void bbi_audience_announce(struct bbi_audience *aud);
+
 static inline void
 bbi_audience_forget_noted(struct bbi_audience *aud)
 {

@@ -48,6 +48,14 @@ BB_MUST_USE int bbi_publish_bridged(struct bb_topic *topic,
                                     size_t bytes,
                                     uint32_t attr);
 
+/*
+ * bbi_publisher_late - from now on who sleeps is woken by bb_flush() only, and not by each batch that is full meanwhile.
+ *
+ * For who publishes many messages with BB_MORE and then flushes: a reader that is woken for each 32 of them reads these and
+ * sleeps again.  It hears them that much later, so the flush must not be long in coming.
+ */
+void bbi_publisher_late(struct bb_publisher *pub);
+
 struct bbi_link_event {
     struct bb_status status; /* kind BB_STATUS_PEER_... or BB_STATUS_GAP */
     const char *

@@ -209,15 +209,45 @@ flush(struct bb_publisher *pub)
     return 0;
 }
 
+/* The batch is full: readers may have it, and who sleeps is woken by bb_flush(). */
+static void
+announce(struct bb_publisher *pub)
+{
+    struct bbi_audience *aud = &pub->audience;
+    bbi_audience_announce(aud);
+    pub->ts_state = BBI_TS_STALE;
+    pub->owes_waking = true;
+    if (aud->mask_epoch != pub->noted_epoch) { /* noted again, beside who was before */
+        pub->noted = NULL;
+        pub->noted_others = true;
+    }
+}
+
+/* Wakes whom announce() let sleep; all that it noted is noted still. */
+static BBI_NOINLINE void
+wake_late(struct bb_publisher *pub)
+{
+    struct bbi_audience *aud = &pub->audience;
+    pub->owes_waking = false;
+    if (bbi_audience_asleep(aud) != 0) {
+        bbi_audience_wake(aud);
+    }
+}
+
 /* Flushes, waits or evicts until there is room, or says why there is none. */
 static int
 claim_surely(struct bb_publisher *pub, uint64_t bytes, void **out)
 {
     for (;;) {
         int rc = bbi_writer_claim(&pub->writer, bytes, out);
-        if (rc == BB_EBUSY) {
+        if (rc == BB_EBUSY && pub->is_late) {
+            announce(pub);
+        } else if (rc == BB_EBUSY) {
             (void)flush(pub);
         } else if (rc == BB_EAGAIN) {
+            if (pub->owes_waking) {
+                wake_late(pub); /* one who sleeps may be in the way */
+            }
             rc = bbi_audience_make_room(&pub->audience, bytes);
             if (rc < 0) {
                 return rc;
@@ -282,8 +312,8 @@ static void
 note_wanted(struct bb_publisher *pub, struct bb_topic *topic)
 {
     bbi_topic_refresh(topic);
-    bool is_first =
-        bbi_writer_is_flushed(&pub->writer); /* since the flush, which woke the others */
+    bool is_first = bbi_writer_is_flushed(&pub->writer) /* since the flush, which woke the others */
+                    && !pub->owes_waking;
     if (is_first) {
         bbi_audience_forget_noted(&pub->audience);
     }
@@ -345,7 +375,20 @@ commit(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t a
 int
 bb_flush(struct bb_publisher *pub)
 {
-    return bbi_is_forked(pub->fork_gen) ? BB_EFORKED : flush(pub);
+    if (bbi_is_forked(pub->fork_gen)) {
+        return BB_EFORKED;
+    }
+    if (BBI_UNLIKELY(pub->owes_waking)) {
+        bbi_audience_announce(&pub->audience);
+        wake_late(pub);
+    }
+    return flush(pub);
+}
+
+void
+bbi_publisher_late(struct bb_publisher *pub)
+{
+    pub->is_late = true;
 }
 
 int

@@ -42,6 +42,8 @@ struct bb_publisher {
     const struct bb_topic *noted; /* who wants it is noted, and nobody else unless noted_others */
     uint64_t noted_epoch;         /* of the audience when it was */
     bool noted_others;
+    bool is_late;     /* a flush that a full batch needs wakes nobody: bbi_publisher_late() */
+    bool owes_waking; /* there was one */
     struct bbi_clock clock;
     uint32_t ts; /* of the messages since the last flush */
     enum bbi_ts_state ts_state;

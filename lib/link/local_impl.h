@@ -16,8 +16,9 @@
 #include "lib/link/wants.h"
 
 enum {
-    LOCAL_POLL = 256,       /* messages of one poll */
-    LOCAL_FLUSH = 32,       /* messages that wait for a flush at most */
+    LOCAL_POLL = 256,  /* messages of one poll */
+    LOCAL_FLUSH = 256, /* messages, and bytes, after which who sleeps is woken within a turn */
+    LOCAL_FLUSH_BYTES = 256 << 10,
     LOCAL_TOPICS = 1 << 14, /* that the dictionary of a ring holds; more travel in their messages */
     LOCAL_TOPIC_BYTES = 256,
     LOCAL_ATTR = BB_KIND_MASK | BB_FORMAT_MASK | BB_PRIORITY, /* of a message, that travels */
@@ -44,7 +45,8 @@ struct local_box {
     struct bbi_rights_view *view; /* NULL: without rights */
     void *view_memory;
     struct bb_publisher *pub; /* its ring; NULL: not now */
-    uint32_t unflushed;
+    uint32_t unflushed;       /* messages, and their bytes */
+    uint64_t unflushed_bytes;
     bool is_used; /* messages came since the room was looked at */
     bool is_held, is_hold_spent;
     int64_t held_ns, down_ns;

@@ -21,11 +21,24 @@ bbi_local_ring_open(struct bbi_local *local, struct local_box *lb, struct bbi_fa
     int rc = bb_publisher_open(&lb->pub, local->ep, &opts);
     lb->has_topic = false;
     lb->unflushed = 0;
+    lb->unflushed_bytes = 0;
+    if (rc == 0) {
+        bbi_publisher_late(lb->pub);
+    }
     if (rc < 0) {
         return bbi_fault_set(f, rc, lb->name, "no ring for the messages of %s: %s", lb->name,
                              error.sentence[0] != '\0' ? error.sentence : bb_strerror(rc));
     }
     return 0;
+}
+
+/* Wakes who sleeps. */
+static void
+flush(struct local_box *lb)
+{
+    lb->unflushed = 0;
+    lb->unflushed_bytes = 0;
+    (void)bb_flush(lb->pub);
 }
 
 /* ---- statuses ----------------------------------------------------------------------------------------------------- */
@@ -45,7 +58,7 @@ bbi_local_event(struct bbi_local *local,
                                    .text = text,
                                    .text_bytes = strnlen(text, BBI_LINK_TEXT_MAX)};
     int rc = bbi_publish_link_event(lb->pub, &event);
-    lb->unflushed = 0;
+    flush(lb);
     if (rc < 0) {
         bbi_local_say(local, "error", "a status of %s could not be published (%s): %s", lb->name,
                       bb_strerror(rc), text);
@@ -187,11 +200,13 @@ publish(struct local_box *lb,
     uint32_t attr = msg->attr & (uint32_t)LOCAL_ATTR;
     origin->seq = msg->seq;
     origin->wall_ns = msg->wall_ns;
-    lb->unflushed = (lb->unflushed + 1) % LOCAL_FLUSH;
-    if (lb->unflushed != 0) {
-        attr |= BB_MORE;
+    int rc = bbi_publish_bridged(topic, origin, msg->data, msg->bytes, attr | BB_MORE);
+    lb->unflushed++;
+    lb->unflushed_bytes += msg->bytes;
+    if (lb->unflushed >= LOCAL_FLUSH || lb->unflushed_bytes >= LOCAL_FLUSH_BYTES) {
+        flush(lb);
     }
-    return bbi_publish_bridged(topic, origin, msg->data, msg->bytes, attr);
+    return rc;
 }
 
 void
@@ -254,8 +269,7 @@ bbi_local_room(struct local_box *lb, int64_t mono_ns)
         return INT64_MAX;
     }
     if (lb->unflushed > 0) {
-        lb->unflushed = 0;
-        (void)bb_flush(lb->pub);
+        flush(lb);
     }
     if (!lb->is_used && !lb->is_held && !lb->is_hold_spent) {
         return INT64_MAX;

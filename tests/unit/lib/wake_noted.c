@@ -4,6 +4,7 @@
  * Method  One process.  The subscriber does not really sleep: its bell is armed by hand, and the publisher's
  *         count of wakes says whether it was rung.
  */
+#include "lib/endpoint/for_bridge.h"
 #include "lib/endpoint/subscriber_impl.h"
 #include "shm/wake.h"
 #include "tests/unit/shm/bus_dir.h"
@@ -98,5 +99,114 @@ Test(wake_noted, a_prefix_that_comes_or_goes_is_seen_at_the_next_flush)
     cr_assert_eq(bb_unsubscribe(s.sub, "oth", 3, 0), 0);
     (void)wakes_by(&s, s.other, BB_RAW); /* the flush that sees it may wake once too often */
     cr_assert_eq(wakes_by(&s, s.other, BB_RAW), 0U);
+    scene_close(&s);
+}
+
+/* ---- a publisher that wakes late -------------------------------------------------------------------------- */
+
+enum {
+    FULL = 32,
+    MANY = 3 * FULL
+}; /* a batch; some, so that the last one is full and announced already */
+
+static uint64_t
+wakes_of(const struct scene *s)
+{
+    struct bb_publisher_stats st = {.size = sizeof(st)};
+    bb_publisher_stats(s->pub, &st);
+    return st.wakes;
+}
+
+static void
+publish_many(struct bb_topic *topic, int count)
+{
+    for (int i = 0; i < count; i++) {
+        cr_assert_eq(bb_publish(topic, "x", 1, BB_RAW | BB_MORE), 0);
+    }
+}
+
+static void
+arm(const struct scene *s)
+{
+    (void)bbi_wake_arm(s->sub->at->bus, s->sub->file.index, BBI_BELL_FUTEX);
+}
+
+static int
+poll_all(struct scene *s)
+{
+    struct bb_msg msgs[MANY * 2];
+    bbi_wake_disarm(s->sub->at->bus, s->sub->file.index);
+    return bb_poll(s->sub, msgs, MANY * 2, 0);
+}
+
+Test(wake_noted, full_batches_are_announced_and_who_sleeps_is_woken_once)
+{
+    struct scene s;
+    scene_open(&s);
+    (void)poll_all(&s);
+    arm(&s);
+    publish_many(s.wanted, FULL + 1);
+    cr_assert_eq(wakes_of(&s), 1U, "as always: a full batch wakes");
+    cr_assert_eq(bb_flush(s.pub), 0);
+    (void)poll_all(&s);
+
+    bbi_publisher_late(s.pub);
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = wakes_of(&s);
+        arm(&s);
+        publish_many(s.wanted, MANY + 1);
+        cr_assert_eq(wakes_of(&s), before, "round %d", i);
+        cr_assert_eq(poll_all(&s), MANY, "what is announced can be read");
+        arm(&s);
+        cr_assert_eq(bb_flush(s.pub), 0);
+        cr_assert_eq(wakes_of(&s), before + 1);
+        cr_assert_eq(poll_all(&s), 1);
+        arm(&s);
+        cr_assert_eq(bb_flush(s.pub), 0);
+        cr_assert_eq(wakes_of(&s), before + 1, "nothing came since");
+        (void)poll_all(&s);
+    }
+    scene_close(&s);
+}
+
+Test(wake_noted, who_wanted_what_was_announced_is_woken_whatever_came_after)
+{
+    struct scene s;
+    scene_open(&s);
+    bbi_publisher_late(s.pub);
+    (void)poll_all(&s);
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = wakes_of(&s);
+        arm(&s);
+        publish_many(s.wanted, FULL);
+        publish_many(s.other, FULL + 1); /* announces what was wanted, then what was not */
+        publish_many(s.other, FULL);
+        cr_assert_eq(wakes_of(&s), before, "round %d", i);
+        cr_assert_eq(bb_flush(s.pub), 0);
+        cr_assert_eq(wakes_of(&s), before + 1, "round %d", i);
+        cr_assert_eq(poll_all(&s), FULL);
+
+        arm(&s);
+        publish_many(s.other, MANY);
+        cr_assert_eq(bb_flush(s.pub), 0);
+        cr_assert_eq(wakes_of(&s), before + 1, "and what it wanted is forgotten then");
+        (void)poll_all(&s);
+    }
+    scene_close(&s);
+}
+
+Test(wake_noted, a_late_publisher_finds_who_subscribes_meanwhile)
+{
+    struct scene s;
+    scene_open(&s);
+    bbi_publisher_late(s.pub);
+    publish_many(s.other, FULL);
+    cr_assert_eq(bb_subscribe(s.sub, "oth", 3, 0), 0);
+    (void)poll_all(&s);
+    arm(&s);
+    publish_many(s.other, MANY);
+    cr_assert_eq(wakes_of(&s), 0U);
+    cr_assert_eq(bb_flush(s.pub), 0);
+    cr_assert_eq(wakes_of(&s), 1U);
     scene_close(&s);
 }
