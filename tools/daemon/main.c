@@ -329,8 +329,8 @@ static void
 keep_memory(void)
 {
     enum { KEEP_BYTES = 16 << 20, MAP_BYTES = 4 << 20 };
-    (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
-    (void)mallopt(M_MMAP_THRESHOLD, MAP_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEEP_BYTES); /* NOLINT(concurrency-mt-unsafe): one thread */
+    (void)mallopt(M_MMAP_THRESHOLD, MAP_BYTES);  /* NOLINT(concurrency-mt-unsafe): one thread */
 }
 
 int
