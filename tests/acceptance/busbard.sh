@@ -211,6 +211,7 @@ cp "$box/the.key" "$box/copy.key"
 cp "$box/the.rights" "$box/copy.rights"
 who=served
 NOTIFY_SOCKET=$box/manager WATCHDOG_USEC=400000 start_daemon --config "$box/live.ini"
+served_pid=$child
 check tells_ready soon heard 'READY=1\\nSTATUS=1 listener, 1 peer, key'
 check feeds_the_watchdog soon heard_times 2 WATCHDOG=1
 
@@ -244,8 +245,54 @@ cp "$box/kept.ini" "$box/live.ini"
 kill -HUP "$child"
 good_again() { [ "$(grep -c 'was read again' "$box/served.err")" -ge 2 ]; }
 check good_file_again soon good_again
+# Peers: one more, one fewer, another policy; one that is only named; none of it ends the link that stays.
+who=far
+start_daemon --bus far --name far --psk "$box/the.key" --listen 127.0.0.1:0
+far_pid=$child
+soon listens
+far_address=$(address)
+who=served
+child=$served_pid
+links_of() { timeout "$limit" "$busbar" -b "$1" bridge ls --json 2>/dev/null | jq -s "$2" | grep -qx true; }
+reloads_as() # reloads_as FILTER - of the links of `served`, after SIGHUP
+{
+    kill -HUP "$child" && soon links_of served "$1"
+}
+peers() # peers TEXT - the peers of the file from now on
+{
+    sed '/^\[peer/,$d' "$box/kept.ini" >"$box/live.ini"
+    printf '%b' "$1" >>"$box/live.ini"
+}
+peers "[peer far]\naddress = $far_address\n[peer there]\naddress = 127.0.0.1:1\n"
+check reload_adds_a_peer reloads_as 'any(.name == "far" and .state == "up" and .slow == "drop-oldest")'
+peers "[peer far]\naddress = $far_address\nslow = disconnect\nqueue = 1M\n"
+check reload_changes_its_policy \
+    reloads_as 'any(.name == "far" and .slow == "disconnect" and .queue_max == 1048576)'
+check reload_removes_a_peer soon links_of served 'all(.name != "there")'
+check link_stayed_up links_of served 'any(.name == "far" and .state == "up" and .ups == 1)'
+peers "[peer gone]\nslow = drop-newest\n"
+check reload_takes_the_link_down reloads_as 'all(.name != "far" or .state == "down")'
+check other_side_is_told soon links_of far 'any(.name == "here" and .state == "down" and (.last | contains("taken down")))'
+check named_peer_is_checked run 0 "$busbard" --config "$box/live.ini" --check
+check named_peer_is_said prints '^peer      gone, when it links to us, drop-newest$'
+echo 'queue = 1K' >>"$box/live.ini"
+check short_queue_is_checked run 2 "$busbard" --config "$box/live.ini" --check
+check short_queue_is_said says 'at least 65536 bytes, not 1024'
 check served_stops stops
 check tells_stopping heard STOPPING=1
+child=$far_pid
+check far_stops stops
+
+# The bus goes while it is served.
+who=removed
+start_daemon --bus removed --listen 127.0.0.1:0
+soon listens
+ends_itself() { ! kill -0 "$child" 2>/dev/null; }
+rm -rf "$BUSBAR_DIR/removed"
+check removed_bus_ends_it soon ends_itself
+check removed_bus_is_said said 'was removed or begun anew while this bridge ran'
+removed_code() { wait "$child"; [ $? = 4 ]; }
+check removed_bus_has_its_code removed_code
 
 manager_gone() { run 8 env NOTIFY_SOCKET=/nowhere/socket "$busbard" --bus gone && says 'NOTIFY_SOCKET cannot be reached'; }
 check manager_that_is_gone manager_gone
