@@ -60,6 +60,7 @@ stuck_traffic()
         now=$(($(own_kib a) - before))
         [ "$now" -le "$grown_kib" ] || grown_kib=$now
     done
+    peak_kib=$(rss_peak_kib a)
     took_ms=$(value pub-a took_ms)
     blocked=$(value pub-a blocked)
     let_go "$1"
@@ -71,7 +72,7 @@ stuck_traffic()
 }
 was_slow() { [ "$(value sub-b gaps)" -gt 0 ]; }
 never_waited() { echo "    blocked $blocked times, took $took_ms ms"; [ "$blocked" = 0 ] && [ "$took_ms" -lt $((stuck_s * 1300 + 500)) ]; }
-is_bounded() { echo "    busbard grew by $grown_kib KiB"; [ "$grown_kib" -le 16384 ]; }
+is_bounded() { echo "    busbard grew by $grown_kib KiB; with all that is shared its peak is $peak_kib KiB"; [ "$grown_kib" -le 16384 ]; }
 
 # ---- what publishing costs ----
 
