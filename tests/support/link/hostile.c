@@ -32,6 +32,7 @@ static struct {
     unsigned char in[BUFFER];
     size_t used, taken; /* taken: of the frame that read_frame() gave last */
     bool has_ended, is_reset;
+    bool is_begun; /* its preface came */
     struct bbi_hello self;
     struct bbi_hello peer;
     struct bbi_welcome welcome; /* the peer's */
@@ -87,6 +88,7 @@ open_link(void)
         fail("connect");
     }
     link_.used = link_.taken = 0;
+    link_.is_begun = false;
     link_.has_ended = false;
 }
 
@@ -146,6 +148,7 @@ has_preface(int64_t end_ns)
         return false;
     }
     link_.taken = BBI_LINK_PREFACE_BYTES;
+    link_.is_begun = true;
     return true;
 }
 
@@ -207,7 +210,7 @@ verdict(void)
     struct bbi_link_frame frame;
     struct bbi_close close = {0};
     bool is_told = false;
-    if (link_.taken == 0 && !has_preface(end_ns)) {
+    if (!link_.is_begun && !has_preface(end_ns)) {
         (void)printf("%s\n", !link_.has_ended ? "open" : link_.is_reset ? "reset" : "end");
         return;
     }

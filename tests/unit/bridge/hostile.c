@@ -142,6 +142,33 @@ Test(link_hostile, numbers_go_neither_back_nor_ahead, .timeout = 20)
     raw_fini(&p);
 }
 
+/* Of two interests, every shorter frame: whole ones at their borders, else the link ends, and nothing stays. */
+Test(link_hostile, interests_that_are_cut_short, .timeout = 20)
+{
+    unsigned char body[256];
+    struct pair p;
+    const struct bbi_interest one = {.prefix = "conn/", .prefix_bytes = 5};
+    const struct bbi_interest two = {.prefix = "dns/", .prefix_bytes = 4};
+    unsigned char *head =
+        bbi_put_le32(bbi_put_le64(body, 1), BBI_INTEREST_BEGIN | BBI_INTEREST_END);
+    unsigned char *first = bbi_interest_write(head, &one);
+    unsigned char *end = bbi_interest_write(first, &two);
+    raw_open(&p);
+    for (unsigned char *at = body; at <= end; at++) {
+        bool is_whole = at == head || at == first || at == end;
+        raw_frame(&p, BBI_LINK_INTEREST, 0, 0, body, (size_t)(at - body));
+        if (is_whole) {
+            cr_assert_not(p.a.is_closed, "%zd: %s", at - body, p.a.closed.sentence);
+        } else {
+            check_told(&p, BBI_CLOSE_PROTOCOL, "an interest");
+        }
+        cr_assert_lt(p.a.memory_bytes, IDLE_BYTES + (64 << 10));
+        raw_again(&p);
+    }
+    cr_assert_eq(p.a.interests_added - p.a.interests_removed, 2, "those of the last, whole frame");
+    raw_fini(&p);
+}
+
 Test(link_hostile, a_million_interests, .timeout = 60)
 {
     static unsigned char body[1 << 16];
