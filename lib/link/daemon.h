@@ -68,6 +68,7 @@ void bbi_daemon_stop(struct bbi_daemon *daemon); /* async-signal-safe */
 /*
  * bbi_daemon_reload - between two turns of run (its `reload` callback was asked for by bbi_daemon_wake()): topics, rights,
  * keys, listeners and peers as opts say now; engine, bus, name and security stay, and a change of them is BB_EINVAL.
+ * All or nothing: after a status everything is as it was.
  */
 BB_MUST_USE int bbi_daemon_reload(struct bbi_daemon *daemon, const struct bbi_daemon_opts *opts);
 /* bbi_daemon_wake - async-signal-safe: run calls `wake` of set_wake between two turns. */

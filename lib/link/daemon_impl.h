@@ -18,6 +18,10 @@ struct daemon_place {
     uint16_t port;
     uint16_t port_got; /* of a listener: the kernel's choice */
     char *name;        /* of a peer; NULL: host */
+    /* While the options change, until that is done or undone. */
+    bool is_new;    /* listens, or dials, because of them */
+    bool was_there; /* new; a program had it dialed before */
+    bool is_away;   /* a listener that was closed: a new one takes its port */
 };
 
 struct bbi_daemon {
@@ -55,9 +59,16 @@ void bbi_daemon_say(struct bbi_daemon *d, const char *level, const char *format,
 int bbi_daemon_fail(const struct bbi_daemon *d, int rc, const struct bbi_fault *f);
 extern const struct bbi_hub_events bbi_daemon_events;
 
-/* bbi_daemon_places - listens and dials as opts say, ends what they do not say any more; goes on after a failure. */
-BB_MUST_USE int
-bbi_daemon_places(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f);
+/*
+ * Where it listens and whom it dials, as opts say, all or nothing: prepare begins what is new and ends nothing; then
+ * commit, which cannot fail, ends what opts do not say any more, or undo, which leaves all as it was.  After a prepare
+ * that failed: undo, too.
+ */
+BB_MUST_USE int bbi_daemon_places_prepare(struct bbi_daemon *d,
+                                          const struct bbi_daemon_opts *opts,
+                                          struct bbi_fault *f);
+void bbi_daemon_places_commit(struct bbi_daemon *d, const struct bbi_daemon_opts *opts);
+void bbi_daemon_places_undo(struct bbi_daemon *d);
 void bbi_daemon_places_free(struct daemon_place *places);
 struct bbi_local_opts bbi_daemon_local_opts(const struct bbi_daemon *d,
                                             const struct bbi_daemon_opts *opts,

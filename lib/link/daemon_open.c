@@ -230,7 +230,11 @@ open_all(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fa
     rc = rc < 0 ? rc : bbi_link_rights_load(&d->rights, opts->rights, f);
     rc = rc < 0 ? rc : open_hub(d, opts, f);
     rc = rc < 0 ? rc : open_sides(d, opts, f);
-    return rc < 0 ? rc : bbi_daemon_places(d, opts, f);
+    rc = rc < 0 ? rc : bbi_daemon_places_prepare(d, opts, f);
+    if (rc == 0) {
+        bbi_daemon_places_commit(d, opts);
+    }
+    return rc;
 }
 
 int

@@ -2,10 +2,17 @@
 /*
  * lib/link/daemon_reload.c - where it listens and whom it dials, at the start and whenever the options change; the rest
  * of what may change while links are up.
+ *
+ * All that can fail comes first - keys, rights, new listeners, new peers, the bus's side - and can be undone; what ends
+ * something comes last and cannot fail:
+ *
+ *   check ► prepare ► switch ► commit
+ *              └──────► undo
  */
 #include "lib/endpoint/for_cluster.h"
 #include "lib/link/box_id.h"
 #include "lib/link/daemon_impl.h"
+#include "lib/link/policy.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,14 +65,25 @@ is_same_name(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+/* Takes those out of the list that are over, by the given mark. */
 static void
-keep_first(int rc, struct bbi_fault *each, int *first, struct bbi_fault *f)
+drop_places(struct daemon_place **at, bool (*is_over)(const struct daemon_place *place))
 {
-    if (rc < 0 && *first == 0) {
-        *first = rc;
-        *f = *each;
+    while (*at != NULL) {
+        struct daemon_place *place = *at;
+        if (is_over(place)) {
+            *at = place->next;
+            free_place(place);
+        } else {
+            at = &place->next;
+        }
     }
-    *each = (struct bbi_fault){.uid = -1};
+}
+
+static bool
+is_new_place(const struct daemon_place *place)
+{
+    return place->is_new;
 }
 
 /* ---- listening ---------------------------------------------------------------------------------------------------- */
@@ -105,23 +123,76 @@ begin_listen(struct bbi_daemon *d, const struct bbi_daemon_place *at, struct bbi
                              bb_strerror(rc));
     }
     place->port_got = port;
-    if (d->listening != NULL) {
-        d->listening(d->user, at->host, port);
-    }
+    place->is_new = true;
     return 0;
 }
 
+/* Listeners of ours that are to end anyway, and have the port that a new one wants: on * or on one address only. */
+static bool
+make_way(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, uint16_t port)
+{
+    bool is_made = false;
+    for (struct daemon_place *place = d->listens; place != NULL; place = place->next) {
+        if (place->port_got == port && !place->is_new && !place->is_away
+            && !is_listed(place, opts)) {
+            place->is_away = bbi_hub_unlisten(d->hub, place->host, place->port_got) == 0;
+            is_made = is_made || place->is_away;
+        }
+    }
+    return is_made;
+}
+
+static int
+prepare_listens(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < opts->listen_count; i++) {
+        const struct bbi_daemon_place *at = &opts->listen[i];
+        if (is_there(d->listens, at->host, at->port)) {
+            continue;
+        }
+        rc = begin_listen(d, at, f);
+        if (rc == -EADDRINUSE && make_way(d, opts, at->port)) {
+            rc = begin_listen(d, at, f);
+        }
+    }
+    return rc;
+}
+
 static void
-end_listens(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
+undo_listens(struct bbi_daemon *d)
+{
+    struct bbi_fault f = {.uid = -1};
+    for (struct daemon_place *place = d->listens; place != NULL; place = place->next) {
+        if (place->is_new) {
+            int rc = bbi_hub_unlisten(d->hub, place->host, place->port_got);
+            (void)rc; /* it listens since just now */
+        }
+    }
+    drop_places(&d->listens, is_new_place);
+    for (struct daemon_place *place = d->listens; place != NULL; place = place->next) {
+        if (place->is_away && bbi_hub_listen(d->hub, place->host, place->port_got, NULL, &f) < 0) {
+            bbi_daemon_say(d, "error", "it cannot go on where it listened: %s", f.sentence);
+        }
+        place->is_away = false;
+    }
+}
+
+static void
+commit_listens(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
 {
     struct daemon_place **at = &d->listens;
     while (*at != NULL) {
         struct daemon_place *place = *at;
         if (is_listed(place, opts)) {
+            if (place->is_new && d->listening != NULL) {
+                d->listening(d->user, place->host, place->port_got);
+            }
+            place->is_new = false;
             at = &place->next;
             continue;
         }
-        int rc = bbi_hub_unlisten(d->hub, place->host, place->port_got);
+        int rc = place->is_away ? 0 : bbi_hub_unlisten(d->hub, place->host, place->port_got);
         (void)rc; /* BB_ENOENT: a program ended it by request */
         *at = place->next;
         free_place(place);
@@ -148,20 +219,31 @@ is_wanted(const struct daemon_place *place, const struct bbi_daemon_opts *opts)
     return false;
 }
 
+static struct bbi_dial_opts
+dial_opts(const struct bbi_daemon_peer *peer)
+{
+    return (struct bbi_dial_opts){.name = peer->name,
+                                  .slow = (enum bbi_slow_policy)peer->slow,
+                                  .queue_bytes = peer->queue_bytes};
+}
+
 static int
 begin_dial(struct bbi_daemon *d, const struct bbi_daemon_peer *peer, struct bbi_fault *f)
 {
-    struct bbi_dial_opts dial = {.name = peer->name,
-                                 .slow = (enum bbi_slow_policy)peer->slow,
-                                 .queue_bytes = peer->queue_bytes};
+    struct bbi_dial_opts dial = dial_opts(peer);
     int rc = bbi_hub_dial(d->hub, peer->host, peer->port, &dial, f);
     if (rc < 0 && rc != BB_EEXIST) { /* a program asked for it before: as it stands it is dialed */
         return rc;
     }
+    bool was_there = rc == BB_EEXIST;
     struct daemon_place *place = add_place(&d->peers, peer->host, peer->port, peer->name);
     if (place == NULL) {
-        return bbi_fault_set(f, BB_ENOMEM, peer->host, "no memory for the peer %s", peer->host);
+        rc = was_there ? 0 : bbi_hub_undial(d->hub, peer->host, peer->port);
+        return bbi_fault_set(f, BB_ENOMEM, peer->host, "no memory for the peer %s (%s)", peer->host,
+                             bb_strerror(rc));
     }
+    place->is_new = true;
+    place->was_there = was_there;
     return 0;
 }
 
@@ -197,6 +279,38 @@ set_policies(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bb
     return rc;
 }
 
+/* Those at addresses that are dialed already, only otherwise, have to wait for the end of these. */
+static int
+prepare_dials(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+{
+    int rc = bbi_policy_check(d->self.name, opts->slow, opts->queue_bytes, f);
+    for (size_t i = 0; rc == 0 && i < opts->peer_count; i++) {
+        const struct bbi_daemon_peer *peer = &opts->peers[i];
+        struct bbi_dial_opts dial = dial_opts(peer);
+        if (peer->host == NULL) {
+            rc = bbi_policy_check(peer->name, peer->slow, peer->queue_bytes, f);
+            continue;
+        }
+        rc = bbi_hub_may_dial(peer->host, peer->port, &dial, f);
+        if (rc == 0 && !is_there(d->peers, peer->host, peer->port)) {
+            rc = begin_dial(d, peer, f);
+        }
+    }
+    return rc;
+}
+
+static void
+undo_dials(struct bbi_daemon *d)
+{
+    for (struct daemon_place *place = d->peers; place != NULL; place = place->next) {
+        if (place->is_new && !place->was_there) {
+            int rc = bbi_hub_undial(d->hub, place->host, place->port);
+            (void)rc; /* it was not even tried: the hub did not have a turn */
+        }
+    }
+    drop_places(&d->peers, is_new_place);
+}
+
 static void
 end_dials(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
 {
@@ -214,29 +328,57 @@ end_dials(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
     }
 }
 
-int
-bbi_daemon_places(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+/* What may still fail here is memory alone: all words were looked at before. */
+static void
+commit_dials(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
 {
-    struct bbi_fault each = {.uid = -1};
-    int first = set_policies(d, opts, f);
-    if (first < 0) {
-        return first;
+    struct bbi_fault f = {.uid = -1};
+    int rc = set_policies(d, opts, &f);
+    if (rc < 0) {
+        bbi_daemon_say(d, "error",
+                       "%s: queues and what happens when they are full stay as they were",
+                       f.sentence);
     }
-    end_listens(d, opts);
     end_dials(d, opts);
-    for (size_t i = 0; i < opts->listen_count; i++) {
-        const struct bbi_daemon_place *at = &opts->listen[i];
-        int rc = is_there(d->listens, at->host, at->port) ? 0 : begin_listen(d, at, &each);
-        keep_first(rc, &each, &first, f);
-    }
     for (size_t i = 0; i < opts->peer_count; i++) {
         const struct bbi_daemon_peer *peer = &opts->peers[i];
-        int rc = peer->host == NULL                           ? 0
-                 : is_there(d->peers, peer->host, peer->port) ? retune(d, peer, &each)
-                                                              : begin_dial(d, peer, &each);
-        keep_first(rc, &each, &first, f);
+        rc = peer->host == NULL                           ? 0
+             : is_there(d->peers, peer->host, peer->port) ? retune(d, peer, &f)
+                                                          : begin_dial(d, peer, &f);
+        if (rc < 0) {
+            bbi_daemon_say(d, "error",
+                           "the peer %s is not as it should be until the next reload: %s",
+                           peer->host, f.sentence);
+        }
     }
-    return first;
+    for (struct daemon_place *place = d->peers; place != NULL; place = place->next) {
+        place->is_new = place->was_there = false;
+    }
+}
+
+/* ---- both --------------------------------------------------------------------------------------------------------- */
+
+int
+bbi_daemon_places_prepare(struct bbi_daemon *d,
+                          const struct bbi_daemon_opts *opts,
+                          struct bbi_fault *f)
+{
+    int rc = prepare_listens(d, opts, f);
+    return rc < 0 ? rc : prepare_dials(d, opts, f);
+}
+
+void
+bbi_daemon_places_commit(struct bbi_daemon *d, const struct bbi_daemon_opts *opts)
+{
+    commit_listens(d, opts);
+    commit_dials(d, opts);
+}
+
+void
+bbi_daemon_places_undo(struct bbi_daemon *d)
+{
+    undo_dials(d);
+    undo_listens(d);
 }
 
 /* ---- what stays --------------------------------------------------------------------------------------------------- */
@@ -263,8 +405,19 @@ check_stays(const struct bbi_daemon *d, const struct bbi_daemon_opts *opts, stru
                                "%s cannot change while busbard runs: restart it for that", what);
 }
 
+/* ---- reload ------------------------------------------------------------------------------------------------------- */
+
+/* What was read, until it is taken. */
+struct prepared {
+    struct bbi_hub_tls tls;
+    struct bbi_rights *rights;
+};
+
 static int
-reload_keys(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+prepare_keys(struct prepared *p,
+             const struct bbi_daemon *d,
+             const struct bbi_daemon_opts *opts,
+             struct bbi_fault *f)
 {
     struct bbi_link_keys keys;
     if (d->security == BBI_SECURITY_NONE) {
@@ -274,38 +427,55 @@ reload_keys(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi
     if (rc < 0) {
         return rc;
     }
-    keys.tls.node = d->self.name;
-    rc = bbi_hub_reload_tls(d->hub, &keys.tls, f);
+    rc = bbi_hub_prepare_tls(d->hub, &p->tls, &keys.tls, f);
     bbi_link_keys_wipe(&keys);
     return rc;
 }
 
 static int
-reload_rights(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
+prepare(struct prepared *p,
+        struct bbi_daemon *d,
+        const struct bbi_daemon_opts *opts,
+        struct bbi_fault *f)
 {
-    struct bbi_rights *rights = NULL;
-    int rc = bbi_link_rights_load(&rights, opts->rights, f);
-    if (rc < 0) {
-        return rc;
+    int rc = check_stays(d, opts, f);
+    rc = rc < 0 ? rc : prepare_keys(p, d, opts, f);
+    rc = rc < 0 ? rc : bbi_link_rights_load(&p->rights, opts->rights, f);
+    return rc < 0 ? rc : bbi_daemon_places_prepare(d, opts, f);
+}
+
+/* The last that can fail: then topics and rights are what they were. */
+static int
+switch_rights(struct prepared *p,
+              struct bbi_daemon *d,
+              const struct bbi_daemon_opts *opts,
+              struct bbi_fault *f)
+{
+    struct bbi_local_opts local = bbi_daemon_local_opts(d, opts, p->rights);
+    int rc = bbi_local_reload(d->local, &local, f);
+    if (rc == 0) {
+        free(d->rights);
+        d->rights = p->rights;
     }
-    struct bbi_local_opts local = bbi_daemon_local_opts(d, opts, rights);
-    rc = bbi_local_reload(d->local, &local, f);
-    if (rc < 0) {
-        free(rights);
-        return rc;
-    }
-    free(d->rights);
-    d->rights = rights;
-    return 0;
+    return rc;
 }
 
 int
 bbi_daemon_reload(struct bbi_daemon *daemon, const struct bbi_daemon_opts *opts)
 {
     struct bbi_fault f = {.uid = -1};
-    int rc = check_stays(daemon, opts, &f);
-    rc = rc < 0 ? rc : reload_keys(daemon, opts, &f);
-    rc = rc < 0 ? rc : reload_rights(daemon, opts, &f);
-    rc = rc < 0 ? rc : bbi_daemon_places(daemon, opts, &f);
-    return rc < 0 ? bbi_error_fill(opts->error, &f) : 0;
+    struct prepared p = {0};
+    int rc = prepare(&p, daemon, opts, &f);
+    rc = rc < 0 ? rc : switch_rights(&p, daemon, opts, &f);
+    if (rc < 0) {
+        bbi_daemon_places_undo(daemon);
+        bbi_tls_ctx_close(p.tls.ctx);
+        free(p.rights);
+        return bbi_error_fill(opts->error, &f);
+    }
+    if (p.tls.ctx != NULL) {
+        bbi_hub_take_tls(daemon->hub, &p.tls);
+    }
+    bbi_daemon_places_commit(daemon, opts);
+    return 0;
 }

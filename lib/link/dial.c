@@ -205,12 +205,11 @@ bbi_dial_find(const struct bbi_hub *hub, const char *host, uint16_t port)
     return d;
 }
 
-static int
-check_dial(const struct bbi_hub *hub,
-           const char *host,
-           uint16_t port,
-           const struct bbi_dial_opts *opts,
-           struct bbi_fault *f)
+int
+bbi_hub_may_dial(const char *host,
+                 uint16_t port,
+                 const struct bbi_dial_opts *opts,
+                 struct bbi_fault *f)
 {
     size_t bytes = host != NULL ? strlen(host) : 0;
     if (bytes == 0 || bytes >= BBI_HUB_HOST_BYTES || port == 0) {
@@ -224,6 +223,12 @@ check_dial(const struct bbi_hub *hub,
     if (rc != 0) {
         return rc;
     }
+    return 0;
+}
+
+static int
+check_room(const struct bbi_hub *hub, const char *host, uint16_t port, struct bbi_fault *f)
+{
     if (bbi_dial_find(hub, host, port) != NULL) {
         return bbi_fault_set(f, BB_EEXIST, host, "%s:%u is dialed already", host, (unsigned)port);
     }
@@ -244,7 +249,8 @@ bbi_hub_dial(struct bbi_hub *hub,
     const struct bbi_dial_opts none = {0};
     struct bbi_dial **p = &hub->dials;
     opts = opts != NULL ? opts : &none;
-    int rc = check_dial(hub, host, port, opts, f);
+    int rc = bbi_hub_may_dial(host, port, opts, f);
+    rc = rc != 0 ? rc : check_room(hub, host, port, f);
     if (rc != 0) {
         return rc;
     }

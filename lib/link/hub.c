@@ -261,17 +261,37 @@ is_named_by_keys(const struct bbi_tls_opts *opts)
     return is_each;
 }
 
-static int
-open_tls(struct bbi_hub *hub, const struct bbi_tls_opts *opts, struct bbi_fault *f)
+int
+bbi_hub_prepare_tls(const struct bbi_hub *hub,
+                    struct bbi_hub_tls *out,
+                    const struct bbi_tls_opts *tls,
+                    struct bbi_fault *f)
 {
-    struct bbi_tls_opts o = *opts;
-    struct bbi_tls_ctx *ctx = NULL;
+    struct bbi_tls_opts o = *tls;
+    if (hub->opts.security == BBI_SECURITY_NONE) {
+        return bbi_fault_set(f, BB_EINVAL, hub->opts.self.name,
+                             "this bridge was started without TLS: start it anew for that");
+    }
     o.node = hub->opts.self.name;
-    int rc = bbi_tls_ctx_open(&ctx, &o, f);
+    out->is_named_by_keys = is_named_by_keys(&o);
+    return bbi_tls_ctx_open(&out->ctx, &o, f);
+}
+
+void
+bbi_hub_take_tls(struct bbi_hub *hub, const struct bbi_hub_tls *prepared)
+{
+    bbi_tls_ctx_close(hub->tls);
+    hub->tls = prepared->ctx;
+    hub->is_named_by_keys = prepared->is_named_by_keys;
+}
+
+int
+bbi_hub_reload_tls(struct bbi_hub *hub, const struct bbi_tls_opts *tls, struct bbi_fault *f)
+{
+    struct bbi_hub_tls prepared = {0};
+    int rc = bbi_hub_prepare_tls(hub, &prepared, tls, f);
     if (rc == 0) {
-        bbi_tls_ctx_close(hub->tls);
-        hub->tls = ctx;
-        hub->is_named_by_keys = is_named_by_keys(&o);
+        bbi_hub_take_tls(hub, &prepared);
     }
     return rc;
 }
@@ -315,7 +335,7 @@ bbi_hub_open(struct bbi_hub **out,
     hub->user = user;
     complete(hub, opts);
     bbi_hub_look_at_clock(hub);
-    int rc = opts->security != BBI_SECURITY_NONE ? open_tls(hub, &opts->tls, f) : 0;
+    int rc = opts->security != BBI_SECURITY_NONE ? bbi_hub_reload_tls(hub, &opts->tls, f) : 0;
     if (rc == 0) {
         rc = open_net(hub, f);
     }
@@ -358,16 +378,6 @@ bbi_hub_close(struct bbi_hub *hub)
     bbi_policies_free(hub);
     BBI_ASSERT(hub->memory_bytes == sizeof(*hub));
     free(hub);
-}
-
-int
-bbi_hub_reload_tls(struct bbi_hub *hub, const struct bbi_tls_opts *tls, struct bbi_fault *f)
-{
-    if (hub->opts.security == BBI_SECURITY_NONE) {
-        return bbi_fault_set(f, BB_EINVAL, hub->opts.self.name,
-                             "this bridge was started without TLS: start it anew for that");
-    }
-    return open_tls(hub, tls, f);
 }
 
 struct bbi_net *

@@ -113,6 +113,11 @@ BB_MUST_USE int bbi_hub_dial(struct bbi_hub *hub,
                              uint16_t port,
                              const struct bbi_dial_opts *opts,
                              struct bbi_fault *f);
+/* bbi_hub_may_dial - 0, or why bbi_hub_dial() would find these words wrong: BB_EINVAL. */
+BB_MUST_USE int bbi_hub_may_dial(const char *host,
+                                 uint16_t port,
+                                 const struct bbi_dial_opts *opts,
+                                 struct bbi_fault *f);
 /* bbi_hub_undial - ends it (BBI_CLOSE_REMOVED), also the link that the other side dialed to us.  BB_ENOENT. */
 BB_MUST_USE int bbi_hub_undial(struct bbi_hub *hub, const char *host, uint16_t port);
 
@@ -148,7 +153,19 @@ BB_MUST_USE int bbi_hub_wait(struct bbi_hub *hub, int64_t timeout_ns);
 /* bbi_hub_stop - tells everybody BBI_CLOSE_SHUTDOWN.  true: it was said and sent; wait on while false, a second at most. */
 bool bbi_hub_stop(struct bbi_hub *hub);
 
-/* bbi_hub_reload_tls - for connections to come; those that live keep theirs. */
+/* Other keys, checked: the caller's until they are taken; ctx NULL is none. */
+struct bbi_hub_tls {
+    struct bbi_tls_ctx *ctx;
+    bool is_named_by_keys;
+};
+/* bbi_hub_prepare_tls - reads and checks, changes nothing. */
+BB_MUST_USE int bbi_hub_prepare_tls(const struct bbi_hub *hub,
+                                    struct bbi_hub_tls *out,
+                                    const struct bbi_tls_opts *tls,
+                                    struct bbi_fault *f);
+/* bbi_hub_take_tls - for connections to come; those that live keep theirs.  The ctx is the hub's from here on. */
+void bbi_hub_take_tls(struct bbi_hub *hub, const struct bbi_hub_tls *prepared);
+/* bbi_hub_reload_tls - both. */
 BB_MUST_USE int
 bbi_hub_reload_tls(struct bbi_hub *hub, const struct bbi_tls_opts *tls, struct bbi_fault *f);
 

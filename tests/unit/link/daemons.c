@@ -5,6 +5,10 @@
  * killed and started again.
  */
 #include "tests/unit/link/daemons.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 TestSuite(daemons, .init = bbt_bus_new, .fini = bbt_bus_end, .timeout = 100);
 
@@ -477,4 +481,156 @@ Test(daemons, one_on_each_bus)
     bbt_wait_end(&second, WAIT_MS);
     cr_assert_eq(second.side->n[0], (uint64_t)a.child.pid);
     box_end(&a);
+}
+
+/* ---- a reload that fails ---- */
+
+static int
+socket_at(uint32_t address, uint16_t port, bool is_connect)
+{
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_geq(fd, 0);
+    const struct sockaddr *a = (const struct sockaddr *)&at;
+    int rc = is_connect ? connect(fd, a, sizeof(at)) : bind(fd, a, sizeof(at));
+    if (rc == 0 && !is_connect) {
+        rc = listen(fd, 1);
+    }
+    if (rc != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static uint16_t
+port_of_socket(int fd)
+{
+    struct sockaddr_in at = {0};
+    socklen_t bytes = sizeof(at);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&at, &bytes), 0);
+    return ntohs(at.sin_port);
+}
+
+static bool
+is_listening(uint16_t port, uint32_t address)
+{
+    int fd = socket_at(address, port, true);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
+}
+
+static void
+reload(struct box *a)
+{
+    uint64_t before = a->child.side->n[1];
+    bbt_signal(&a->child, SIGHUP);
+    BBT_UNTIL(a->child.side->n[1] == before + 1, WAIT_MS, "no reload");
+}
+
+static void
+box_attach(struct box *b)
+{
+    struct bb_endpoint_opts o = {
+        .size = sizeof(o), .dir = bbt_dir(), .bus = b->arg.bus, .name = b->arg.bus};
+    cr_assert_eq(bb_endpoint_open(&b->ep, &o), 0);
+}
+
+/* One of two new listeners has a port that is taken; peers and topics change, too.  Nothing of it happens. */
+static void
+reload_in_vain(uint32_t engine)
+{
+    struct box a = {.port = 0};
+    struct box b;
+    struct bb_topic *flows;
+    int free_fd = socket_at(INADDR_LOOPBACK, 0, false);
+    int taken_fd = socket_at(INADDR_LOOPBACK, 0, false);
+    uint16_t free_port = port_of_socket(free_fd);
+    (void)close(free_fd);
+    box_new(&b, "far", 0);
+    a.arg = (struct daemon_arg){
+        .bus = "near",
+        .engine = engine,
+        .peers = {b.port},
+        .topics = "/flows/",
+        .topics_after = "/other/",
+        .listen_after = {{"127.0.0.1", free_port}, {"127.0.0.1", port_of_socket(taken_fd)}},
+        .is_alone_after = true,
+        .after = -EADDRINUSE};
+    box_start(&a);
+    box_attach(&a);
+    struct bb_link_info before = {.sent = 0};
+    struct bb_link_info after = {.sent = 0};
+    BBT_UNTIL(box_links(&b, NULL) == 1 && box_links(&a, &before) == 1, WAIT_MS, "no link");
+    struct bb_subscriber *sub = box_sub(&b, "", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &flows, "/flows/x");
+    reload(&a);
+    cr_assert_eq(bb_topic_wanted(flows), 1);
+    cr_assert(is_listening(a.port, INADDR_LOOPBACK), "it left its port");
+    cr_assert(!is_listening(free_port, INADDR_LOOPBACK), "the half of it that went well stayed");
+    struct seen s = {0};
+    send_some(flows, 1, 10, 64);
+    SEE_UNTIL(sub, &s, s.messages == 10, "%" PRIu64 " came", s.messages);
+    cr_assert_eq(s.gone + s.removed, 0);
+    cr_assert_eq(box_links(&a, &after), 1);
+    cr_assert_eq(after.up_wall_ns, before.up_wall_ns);
+    (void)close(taken_fd);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+Test(daemons, a_reload_in_vain_changes_nothing)
+{
+    reload_in_vain(2);
+}
+
+Test(daemons, a_reload_in_vain_changes_nothing_with_either_engine)
+{
+    reload_in_vain(0);
+}
+
+/* A listener on all addresses gives way to one on a single address, and comes back when another of them fails. */
+static void
+reload_narrower(uint32_t engine)
+{
+    struct box a = {.port = 0};
+    int free_fd = socket_at(INADDR_LOOPBACK, 0, false);
+    int taken_fd = socket_at(INADDR_LOOPBACK, 0, false);
+    uint16_t port = port_of_socket(free_fd);
+    (void)close(free_fd);
+    a.arg = (struct daemon_arg){
+        .bus = "near",
+        .engine = engine,
+        .host = "0.0.0.0",
+        .listen = port,
+        .listen_after = {{"127.0.0.1", port}, {"127.0.0.1", port_of_socket(taken_fd)}},
+        .after = -EADDRINUSE};
+    box_start(&a);
+    reload(&a);
+    cr_assert(is_listening(port, INADDR_LOOPBACK + 1), "it does not listen on all any more");
+    bbt_signal(&a.child, SIGTERM);
+    bbt_wait_end(&a.child, WAIT_MS);
+    a.arg.listen_after[1] = (struct bbi_daemon_place){0};
+    a.arg.after = 0;
+    box_start(&a);
+    reload(&a);
+    cr_assert(is_listening(port, INADDR_LOOPBACK), "it does not listen where it should");
+    cr_assert(!is_listening(port, INADDR_LOOPBACK + 1), "it listens on all still");
+    (void)close(taken_fd);
+    box_end(&a);
+}
+
+Test(daemons, a_listener_gives_way_to_a_narrower_one)
+{
+    reload_narrower(2);
+}
+
+Test(daemons, a_listener_gives_way_with_either_engine)
+{
+    reload_narrower(0);
 }

@@ -20,7 +20,7 @@
 
 #define UNUSED    __attribute__((unused))
 #define SECOND_NS INT64_C(1000000000)
-enum { PEERS = 2, WAIT_MS = 20000 };
+enum { PEERS = 2, LISTENS = 2, WAIT_MS = 20000 };
 
 struct daemon_arg {
     const char *bus;
@@ -34,6 +34,11 @@ struct daemon_arg {
     bool is_compressing;
     uint32_t slow;
     uint64_t queue_bytes;
+    const char *host; /* where it listens; NULL: 127.0.0.1 */
+    /* What else a wake changes; 0: nothing. */
+    struct bbi_daemon_place listen_after[LISTENS];
+    bool is_alone_after; /* no peers any more */
+    int after;           /* the status that is expected of the reload */
 };
 
 static struct bbi_daemon *running;
@@ -86,9 +91,14 @@ daemon_woken(void *user)
     a.topics = a.topics_after;
     struct bbi_daemon_opts o = daemon_opts(&a, peers, &listen, &error);
     o.topics = a.topics != NULL ? &a.topics : NULL;
+    o.peer_count = a.is_alone_after ? 0 : o.peer_count;
+    if (a.listen_after[0].host != NULL) {
+        o.listen = a.listen_after;
+        o.listen_count = a.listen_after[1].host != NULL ? 2 : 1;
+    }
     int rc = bbi_daemon_reload(running, &o);
     bool may_fail = running_side->n[2] != 0;
-    BBT_CHECK(running_side, rc == 0 || may_fail, "reload: %s", error.sentence);
+    BBT_CHECK(running_side, rc == a.after || may_fail, "reload: %d %s", rc, error.sentence);
     ((struct bbt_side *)user)->n[1]++;
 }
 
@@ -98,7 +108,8 @@ daemon_opts(const struct daemon_arg *a,
             struct bbi_daemon_place *listen,
             struct bb_error *error)
 {
-    *listen = (struct bbi_daemon_place){.host = "127.0.0.1", .port = a->listen};
+    *listen = (struct bbi_daemon_place){.host = a->host != NULL ? a->host : "127.0.0.1",
+                                        .port = a->listen};
     struct bbi_daemon_opts o = {.dir = bbt_dir(),
                                 .bus = a->bus,
                                 .name = a->name != NULL ? a->name : a->bus,
