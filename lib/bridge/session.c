@@ -268,7 +268,8 @@ static void
 begin_in(struct bbi_session *s, int64_t mono_ns)
 {
     struct bbi_session_in *in = &s->in;
-    in->last_ns = mono_ns;
+    in->last_ns = in->tick_ns = mono_ns;
+    in->due_ns = INT64_MAX;
     in->bytes = in->messages = 0;
     in->granted_bytes = s->opts.credit_bytes;
     in->granted_messages = s->opts.credit_messages;
@@ -353,14 +354,41 @@ tick_up(struct bbi_session *s, int64_t now)
     return bbi_min_i64(bbi_min_i64(dead, ping), bbi_min_i64(stalled, ack));
 }
 
+/*
+ * Whoever calls us stood still (stopped, suspended, overloaded): what the other side said meanwhile lies unread.  Silence
+ * is only what was listened to, so its time does not count; how long it really stood still since the last tick nobody
+ * knows, and the whole is taken: it reads before it asks us again.
+ */
+static void
+forgive_stall(struct bbi_session *s, int64_t now)
+{
+    struct bbi_session_in *in = &s->in;
+    if (in->due_ns == INT64_MAX || now - in->due_ns < s->opts.dead_ns / 2) {
+        return;
+    }
+    int64_t stall_ns = now - in->tick_ns;
+    in->last_ns = bbi_min_i64(in->last_ns + stall_ns, now);
+    in->frame_since_ns = bbi_min_i64(in->frame_since_ns + stall_ns, now);
+    s->opened_ns = bbi_min_i64(s->opened_ns + stall_ns, now);
+}
+
+static int64_t
+tick_on(struct bbi_session *s, int64_t now, int64_t (*tick)(struct bbi_session *s, int64_t now))
+{
+    forgive_stall(s, now);
+    s->in.due_ns = tick(s, now);
+    s->in.tick_ns = now;
+    return s->in.due_ns;
+}
+
 int64_t
 bbi_session_tick(struct bbi_session *s, struct bbi_link_time now)
 {
     switch (s->state) {
     case BBI_SESSION_OPENING:
-        return tick_opening(s, now.mono_ns);
+        return tick_on(s, now.mono_ns, tick_opening);
     case BBI_SESSION_UP:
-        return tick_up(s, now.mono_ns);
+        return tick_on(s, now.mono_ns, tick_up);
     case BBI_SESSION_DOWN:
     case BBI_SESSION_CLOSING:
     default:

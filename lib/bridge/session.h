@@ -142,7 +142,12 @@ void bbi_session_sent(struct bbi_session *s, size_t bytes);
 /* bbi_session_is_over - closing, and the reason is out: end the transport. */
 bool bbi_session_is_over(const struct bbi_session *s);
 
-/* bbi_session_tick - what is due.  Returns when it must be called again at the latest (INT64_MAX: never). */
+/*
+ * bbi_session_tick - what is due.  Returns when it must be called again at the latest (INT64_MAX: never).
+ *
+ * Called later than that, by half of dead_ns or more, it takes the time since the last tick for our own standing still: it
+ * is no silence of the other side, and is not counted as such.  So receive what waits before it is called again.
+ */
 int64_t bbi_session_tick(struct bbi_session *s, struct bbi_link_time now);
 
 /* bbi_session_close - tells the reason and ends the transport; the session stays, with its queue. */

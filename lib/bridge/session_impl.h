@@ -23,8 +23,9 @@ enum {
 struct bbi_session_in {
     unsigned char *frame; /* BBI_LINK_FRAME_MAX bytes: a frame that came in pieces */
     size_t frame_bytes;
-    int64_t frame_since_ns;   /* when its first byte came */
-    int64_t last_ns;          /* when the last byte came */
+    int64_t frame_since_ns; /* when its first byte came */
+    int64_t last_ns; /* when the last byte came; later by the time in which we did not listen */
+    int64_t tick_ns, due_ns;  /* the last tick, and when it wanted the next */
     uint64_t epoch;           /* life of the other side whose stream we hold; 0: none */
     uint64_t number;          /* its messages up to here were told */
     uint64_t bytes, messages; /* of data on this transport */

@@ -144,6 +144,34 @@ Test(link_greet, silence_is_asked_then_given_up, .timeout = 20)
     raw_fini(&p);
 }
 
+/* Nobody asked us for 100 s: we did not listen, and the other side is not silent for that. */
+Test(link_greet, a_stall_of_our_own_is_no_silence, .timeout = 20)
+{
+    struct pair p;
+    struct bbi_link_frame frame;
+    raw_open(&p);
+    int64_t due = bbi_session_tick(p.a.session, p.now);
+    for (int stall = 0; stall < 3; stall++) {
+        p.now.mono_ns += 100000000000;
+        due = bbi_session_tick(p.a.session, p.now);
+        cr_assert(!p.a.is_closed, "%s", p.a.closed.sentence);
+        cr_assert_leq(due - p.now.mono_ns, 1000000000);
+    }
+    /* From here on we listen. */
+    int64_t begun = p.now.mono_ns;
+    int pings = 0;
+    while (!p.a.is_closed) {
+        p.now.mono_ns = due;
+        due = bbi_session_tick(p.a.session, p.now);
+        pings += !p.a.is_closed && raw_expect(&p, BBI_LINK_PING, &frame);
+        cr_assert_leq(p.now.mono_ns - begun, 3000000000);
+    }
+    cr_assert_geq(pings, 2);
+    cr_assert_eq(p.a.closed.code, BBI_CLOSE_DEAD);
+    cr_assert_eq(p.now.mono_ns - begun, 3000000000);
+    raw_fini(&p);
+}
+
 Test(link_greet, of_two_transports_both_sides_keep_the_same, .timeout = 20)
 {
     const struct bbi_link_id low = {{1}};

@@ -81,6 +81,34 @@ ParameterizedTest(struct kind *k, link_cuts, silence_is_noticed_and_outlived, .t
     proxy_close(&p);
 }
 
+/* One bridge was stopped for 10 s; what came meanwhile waits in its socket.  Real silence is noticed as before. */
+KIND_PARAMS(link_cuts, a_bridge_that_stood_still_reads_first)
+ParameterizedTest(struct kind *k, link_cuts, a_bridge_that_stood_still_reads_first, .timeout = 60)
+{
+    struct bbi_link_time clock = {.mono_ns = 1000 * SECOND_NS, .wall_ns = bbi_os_wall_ns()};
+    struct side a = {.clock = &clock}, b = {0};
+    begin_kind(k);
+    pair_up(&a, &b, k);
+    for (int i = 0; i < 100; i++) {
+        cr_assert_eq(offer(&b, 200), 1);
+    }
+    for (int i = 0; i < 20; i++) {
+        turn(&b, 1000000);
+    }
+    clock.mono_ns += 10 * SECOND_NS;
+    turn(&a, 0);
+    UNTIL(&a, &b, a.received == b.offered);
+    cr_assert_eq(a.downs, 0, "%s", a.down);
+    cr_assert_eq(b.downs, 0, "%s", b.down);
+    for (int i = 0; i < 100 && a.is_up; i++) {
+        clock.mono_ns += SECOND_NS / 10;
+        turn(&a, 0);
+    }
+    cr_assert_eq(a.downs, 1);
+    cr_assert_not_null(strstr(a.down, "silent"), "%s", a.down);
+    pair_close(&a, &b);
+}
+
 static uint64_t
 acknowledged(const struct side *s)
 {
