@@ -450,7 +450,7 @@ bbi_session_offer(struct bbi_session *s, const struct bbi_link_msg *msg)
 void
 bbi_session_lost(struct bbi_session *s, const struct bbi_link_loss *loss)
 {
-    struct bbi_gap gap = {.reasons = BBI_GAP_OVERRUN};
+    struct bbi_gap gap = {.reasons = loss->reasons != 0 ? loss->reasons : BBI_GAP_OVERRUN};
     bbi_gap_add(&gap, &loss->origin, loss->first_seq, loss->bytes);
     gap.messages = gap.rings[0].messages = loss->messages;
     gap.rings[0].last_seq = loss->last_seq;

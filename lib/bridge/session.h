@@ -175,6 +175,7 @@ struct bbi_link_loss {
     uint64_t first_seq, last_seq;
     uint64_t messages; /* at least 1 */
     uint64_t bytes;    /* or BBI_LINK_UNKNOWN */
+    uint32_t reasons;  /* BBI_GAP_ bits; 0: BBI_GAP_OVERRUN */
 };
 /* bbi_session_lost - messages that were lost before they could be offered become a gap, here in the stream. */
 void bbi_session_lost(struct bbi_session *s, const struct bbi_link_loss *loss);

@@ -47,7 +47,8 @@ offer(struct local_box *lb, const struct bbi_link_msg *msg)
                                      .first_seq = msg->seq,
                                      .last_seq = msg->seq,
                                      .messages = 1,
-                                     .bytes = msg->bytes};
+                                     .bytes = msg->bytes,
+                                     .reasons = BBI_GAP_SIZE};
         lose(lb, &loss);
     }
 }

@@ -127,7 +127,7 @@ struct bb_link_info {
         queue_bytes;       /* messages that the other side has not acknowledged; their bytes */
     uint64_t queue_max;    /* bytes; also what the queue's own memory takes counts */
     uint64_t dropped;      /* messages: the queue was full */
-    uint64_t lost_before;  /* messages: overwritten in their ring before the bridge read them */
+    uint64_t lost_before;  /* messages: overwritten before the bridge read them, or too large */
     uint64_t gap_messages; /* messages that the other side reported as missing to us */
     uint64_t uncertain;    /* of both, those that an earlier life of the reader may have had */
     uint64_t denied_in, denied_out;         /* messages that rights or topics forbid */

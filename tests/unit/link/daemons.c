@@ -241,6 +241,38 @@ Test(daemons, an_overrun_is_a_gap)
     box_end(&a);
 }
 
+/* The largest that links of default rings carry, and one byte more, which a default ring of a publisher still takes. */
+Test(daemons, what_is_too_large_is_said_to_be_so)
+{
+    enum { LARGEST = (2 << 20) - 224 };
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    struct bb_link_info link = {.sent = 0};
+    two(&a, &b);
+    struct bb_subscriber *sub = box_sub(&b, "/a/", 0);
+    box_known(&b, 1);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/a/x");
+    unsigned char *data = calloc(1, LARGEST + 1);
+    cr_assert_not_null(data);
+    struct seen s = {0};
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        memcpy(data, &seq, sizeof(seq));
+        cr_assert_eq(bb_publish(topic, data, LARGEST + (seq == 2), BB_RAW), 0);
+        SEE_UNTIL(sub, &s, s.messages + s.gap == seq, "%" PRIu64 " came", s.messages);
+    }
+    cr_assert_eq(s.messages, 2);
+    cr_assert_eq(s.gap, 1);
+    cr_assert_eq(s.skipped, 1);
+    cr_assert_eq(s.reasons, (uint32_t)BB_GAP_SIZE);
+    cr_assert_eq(box_links(&a, &link), 1);
+    cr_assert_eq(link.lost_before, 1);
+    free(data);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
 /* The reader's bridge dies: what was under way is one gap, of which some may have come; nothing comes twice. */
 Test(daemons, killed_and_back)
 {
