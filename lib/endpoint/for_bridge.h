@@ -78,4 +78,14 @@ uint64_t bbi_audience_epoch(const struct bb_endpoint *ep);
  */
 void bbi_subscriber_awake(struct bb_subscriber *sub, bool is_awake);
 
+/*
+ * bbi_subscribe_gather - bb_subscribe() and bb_unsubscribe() only note from now on; bbi_subscribe_settle() makes all of it
+ * hold, at the price of one: a table for all publishers and a barrier in each of them.  Errors of one prefix are told at
+ * once, as ever.  settle without gather does nothing.
+ *
+ * Returns   0; BB_ENOMEM, BB_EFULL.
+ */
+void bbi_subscribe_gather(struct bb_subscriber *sub);
+BB_MUST_USE int bbi_subscribe_settle(struct bb_subscriber *sub);
+
 #endif

@@ -3,6 +3,7 @@
  * lib/endpoint/subscriber.c - open and close, prefixes, statistics.
  */
 #include "lib/endpoint/bridged_impl.h"
+#include "lib/endpoint/for_bridge.h"
 #include "lib/endpoint/request_impl.h"
 #include "shm/filter.h"
 #include "shm/os.h"
@@ -77,8 +78,26 @@ apply(struct bb_subscriber *sub, int changed)
     if (changed <= 0) {
         return changed;
     }
+    if (sub->is_gathering) {
+        sub->has_gathered = true;
+        return 0;
+    }
     bbi_sources_match_all(sub);
     return sub->is_registered ? write_filters(sub) : 0;
+}
+
+void
+bbi_subscribe_gather(struct bb_subscriber *sub)
+{
+    sub->is_gathering = true;
+}
+
+int
+bbi_subscribe_settle(struct bb_subscriber *sub)
+{
+    bool has_gathered = sub->has_gathered;
+    sub->is_gathering = sub->has_gathered = false;
+    return has_gathered ? apply(sub, 1) : 0;
 }
 
 int

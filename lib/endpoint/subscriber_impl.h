@@ -108,6 +108,8 @@ struct bb_subscriber {
     int64_t period_ns;
     bool is_copying;
     bool is_registered;
+    bool is_gathering; /* prefixes change together: bbi_subscribe_settle() */
+    bool has_gathered;
     size_t visit_bytes;       /* BBI_VISIT_BYTES, unless the store's master wants more */
     struct bbi_waker waker;   /* of this thread: to pass wake-ups on */
     struct bbi_own_file file; /* cursors; not of a tap */

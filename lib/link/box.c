@@ -215,6 +215,7 @@ static void
 on_interest(void *user, const struct bbi_interest *interest)
 {
     struct bbi_box *box = user;
+    box->hub->must_settle = true;
     if (box->hub->events.interest != NULL) {
         box->hub->events.interest(box->hub->user, box, interest);
     }

@@ -92,6 +92,13 @@ on_interest(void *user, struct bbi_box *box, const struct bbi_interest *interest
 }
 
 static void
+on_settle(void *user)
+{
+    struct bbi_daemon *d = user;
+    bbi_local_settle(d->local);
+}
+
+static void
 on_barrier(void *user, struct bbi_box *box, uint64_t token)
 {
     struct bbi_daemon *d = user;
@@ -135,6 +142,7 @@ const struct bbi_hub_events bbi_daemon_events = {
     .messages = on_messages,
     .gap = on_gap,
     .interest = on_interest,
+    .settle = on_settle,
     .barrier = on_barrier,
     .dialed = on_dialed,
     .readable = on_readable,

@@ -425,6 +425,17 @@ pump(struct bbi_hub *hub)
     }
 }
 
+void
+bbi_hub_settle(struct bbi_hub *hub)
+{
+    if (hub->must_settle) {
+        hub->must_settle = false;
+        if (hub->events.settle != NULL) {
+            hub->events.settle(hub->user);
+        }
+    }
+}
+
 static void
 sweep(struct bbi_hub *hub)
 {
@@ -456,6 +467,7 @@ bbi_hub_wait(struct bbi_hub *hub, int64_t timeout_ns)
     }
     bbi_hub_look_at_clock(hub);
     (void)tick(hub);
+    bbi_hub_settle(hub);
     pump(hub);
     sweep(hub);
     return rc;

@@ -52,6 +52,8 @@ struct bbi_hub_events {
                      size_t count);
     void (*gap)(void *user, struct bbi_box *box, const struct bbi_gap *gap);
     void (*interest)(void *user, struct bbi_box *box, const struct bbi_interest *interest);
+    /* After interests, before the next byte goes out: what was told must hold once we say that it is known. */
+    void (*settle)(void *user);
     void (*barrier)(void *user, struct bbi_box *box, uint64_t token);
     /* With ONCE, and undial: how it came out.  status 0: up. */
     void (*dialed)(void *user, const char *address, int status, const char *sentence);

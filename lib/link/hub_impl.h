@@ -158,6 +158,7 @@ struct bbi_hub {
     uint64_t seed;
     uint64_t memory_bytes;
     struct bbi_memory memory; /* counted, for the sessions */
+    bool must_settle;         /* interests were told since events.settle() */
     bool is_stopping;
     int64_t stop_ns;
     unsigned char plain[BBI_HUB_PLAIN_BYTES]; /* what TLS opened just now */
@@ -166,6 +167,7 @@ struct bbi_hub {
 /* ---- hub.c ---- */
 
 void bbi_hub_look_at_clock(struct bbi_hub *hub);
+void bbi_hub_settle(struct bbi_hub *hub); /* before anything is sent */
 void bbi_hub_log(struct bbi_hub *hub, const char *level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* A stranger was refused, here or by its own word: told, but not again and again. */

@@ -58,6 +58,9 @@ void bbi_local_interest(struct bbi_local *local,
                         struct bbi_box *box,
                         const struct bbi_interest *interest);
 
+/* bbi_local_settle - what interests changed holds now, all at once: each change by itself costs every publisher. */
+void bbi_local_settle(struct bbi_local *local);
+
 /* bbi_local_fd - readable: bbi_local_out() has something. */
 int bbi_local_fd(struct bbi_local *local);
 /*

@@ -100,6 +100,16 @@ bbi_local_retake(struct bbi_local *local)
 }
 
 void
+bbi_local_settle(struct bbi_local *local)
+{
+    int rc = bbi_subscribe_settle(local->sub);
+    if (rc < 0) {
+        bbi_local_say(local, "error", "what other boxes ask for cannot be subscribed here: %s",
+                      bb_strerror(rc));
+    }
+}
+
+void
 bbi_local_interest(struct bbi_local *local,
                    struct bbi_box *box,
                    const struct bbi_interest *interest)
@@ -108,6 +118,7 @@ bbi_local_interest(struct bbi_local *local,
     if (lb == NULL || bb_topic_is_reserved(interest->prefix, interest->prefix_bytes)) {
         return; /* reserved topics never leave a bus */
     }
+    bbi_subscribe_gather(local->sub);
     if (interest->is_removed) {
         struct bbi_asked_node *node = bbi_asked_remove(&local->asked, lb->index, interest);
         if (node != NULL) {

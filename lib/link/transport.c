@@ -687,6 +687,7 @@ pump_greeting(struct bbi_transport *t)
 void
 bbi_transport_pump(struct bbi_transport *t)
 {
+    bbi_hub_settle(t->hub);
     if (t->is_sending || !is_live(t) || t->state == BBI_TRANSPORT_CONNECTING) {
         return;
     }
