@@ -392,11 +392,9 @@ expect(const struct bb_status *status, const char *text, const char *wanted)
 Test(link_status, json)
 {
     struct bb_status s = {.kind = BB_STATUS_PEER_ADDED};
-    expect(&s, "up",
-           HEAD "\"peer added\",\"node\":\"north\",\"resumed\":true,\"text\":\"up\"}");
+    expect(&s, "up", HEAD "\"peer added\",\"node\":\"north\",\"resumed\":true,\"text\":\"up\"}");
     s.count = 1;
-    expect(&s, "up",
-           HEAD "\"peer added\",\"node\":\"north\",\"resumed\":false,\"text\":\"up\"}");
+    expect(&s, "up", HEAD "\"peer added\",\"node\":\"north\",\"resumed\":false,\"text\":\"up\"}");
     s.kind = BB_STATUS_PEER_REMOVED;
     expect(&s, "", HEAD "\"peer removed\",\"node\":\"north\",\"text\":\"\"}");
     s.kind = BB_STATUS_PEER_LOST;
