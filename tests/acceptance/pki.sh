@@ -23,7 +23,7 @@ makes_an_authority()
 {
     run 0 "$busbar" pki init "$ca" --cluster lab || return 1
     mode_is 700 "$ca" && mode_is 600 "$ca/ca.key" && crt_says "$ca/ca.crt" "CA:TRUE, pathlen:0" \
-        && crt_says "$ca/ca.crt" "CN = busbar CA lab" && crt_says "$ca/ca.crt" "prime256v1"
+        && crt_says "$ca/ca.crt" "CN = busbar CA lab [0-9a-f]\{8\}$" && crt_says "$ca/ca.crt" "prime256v1"
 }
 check init makes_an_authority
 
@@ -94,7 +94,7 @@ check revoke revokes
 shows()
 {
     run 0 "$busbar" pki show "$ca" && [ "$(grep -c '^revoked .* sensor-1$' "$out")" = 2 ] \
-        && [ "$(grep -c '^good .* sensor-1$' "$out")" = 1 ] && prints '^good .* busbar CA lab$' || return 1
+        && [ "$(grep -c '^good .* sensor-1$' "$out")" = 1 ] && prints '^good .* busbar CA lab [0-9a-f]\{8\}$' || return 1
     run 0 "$busbar" pki show "$node/sensor-1.crt" && prints '^subject=CN=sensor-1$' && prints DNS:sensor-1 || return 1
     run 0 "$busbar" pki show "$ca/crl.pem" && prints 'Revoked Certificates' || return 1
     run 8 "$busbar" pki show "$node/sensor-1.key" && says "private key, which is not shown" && silent "$out" || return 1
@@ -121,11 +121,39 @@ names()
         run 2 "$busbar" pki issue "$ca" -- "$name" || return 1
         run 2 "$busbar" pki revoke "$ca" -- "$name" || return 1
     done
+    run 2 "$busbar" pki issue "$ca" ca && says 'cannot be called ca' \
+        && run 2 "$busbar" pki issue "$ca" x --id zz && says '32 digits' \
+        && run 2 "$busbar" pki issue "$ca" x --id 00112233445566778899aabbccddeefg || return 1
     run 2 "$busbar" pki issue "$ca" x --id 'a,DNS:b' && run 2 "$busbar" pki init "$box/x" --cluster 'a/CN=b' \
         && run 2 "$busbar" pki issue "$ca" x --days 0 && run 2 "$busbar" pki init "$box/x" --days 36501 \
         && [ ! -e "$box/x" ] && [ ! -e "$ca/nodes/x" ] && no_rests
 }
 check names names
+
+# Signed, and then there is no room for it: the records know nothing of it.
+nothing_in_the_records()
+{
+    local sum issued
+    sum=$(sha256sum <"$ca/index.txt")
+    issued=$(ls "$ca/issued" | wc -l)
+    mv "$ca/crl.pem" "$box/crl.kept"
+    run 8 "$busbar" pki issue "$ca" in-vain && says 'cannot read .*crl.pem' && same "$ca/index.txt" "$sum" \
+        && [ "$(ls "$ca/issued" | wc -l)" = "$issued" ] && no_rests
+    local rc=$?
+    mv "$box/crl.kept" "$ca/crl.pem"
+    run 0 "$busbar" pki issue "$ca" in-vain && [ "$rc" = 0 ]
+}
+check failure_leaves_no_record nothing_in_the_records
+
+# Two authorities are two names.
+two_names()
+{
+    run 0 "$busbar" pki init "$box/ca-2" || return 1
+    [ "$(openssl x509 -in "$box/ca-2/ca.crt" -noout -subject)" != "$(openssl x509 -in "$ca/ca.crt" -noout -subject)" ] \
+        && run 0 "$busbar" pki init "$box/ca-3" \
+        && [ "$(openssl x509 -in "$box/ca-2/ca.crt" -noout -subject)" != "$(openssl x509 -in "$box/ca-3/ca.crt" -noout -subject)" ]
+}
+check authorities_have_names_of_their_own two_names
 
 no_authority() { run 4 "$busbar" pki issue "$box/empty" n && says "no certificate authority" && run 4 "$busbar" pki issue "$box/nothing" n; }
 check no_authority no_authority

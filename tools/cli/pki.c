@@ -381,3 +381,49 @@ pki_each(const char *dir, int (*each)(const struct pki_line *line, void *user), 
     free(text);
     return rc;
 }
+
+/* ---- records that are put back ----------------------------------------------------------------------- */
+
+char *
+pki_records_keep(const char *dir)
+{
+    char path[PATH_MAX];
+    size_t bytes = 0;
+    return join(path, sizeof(path), dir, "index.txt") == 0 ? read_file(path, &bytes) : NULL;
+}
+
+struct issued {
+    const char *dir, *kept;
+};
+
+/* forget - openssl's own copy of a certificate whose line goes. */
+static int
+forget(const struct pki_line *line, void *user)
+{
+    const struct issued *issued = user;
+    char name[PATH_MAX];
+    char path[PATH_MAX];
+    (void)snprintf(name, sizeof(name), "issued/%s.pem", line->serial);
+    if (strstr(issued->kept, line->serial) == NULL
+        && join(path, sizeof(path), issued->dir, name) == 0) {
+        (void)unlink(path);
+    }
+    return CLI_DONE;
+}
+
+void
+pki_records_restore(const char *dir, const char *kept)
+{
+    struct issued issued = {dir, kept};
+    char made[PATH_MAX];
+    char final[PATH_MAX];
+    if (pki_each(dir, forget, &issued) != CLI_DONE
+        || join(made, sizeof(made), dir, "index.new") != 0
+        || join(final, sizeof(final), dir, "index.txt") != 0) {
+        return;
+    }
+    (void)unlink(made); /* of one that was killed here */
+    if (pki_write(dir, "index.new", kept, 0600) == CLI_DONE && rename(made, final) != 0) {
+        (void)say_errno("cannot put back", final);
+    }
+}

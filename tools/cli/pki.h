@@ -71,6 +71,13 @@ int pki_period(struct pki_period *out, uint64_t days);
 int pki_crl(const char *dir);
 
 /*
+ * The records as they are now, to be put back if what follows comes to nothing: what was signed meanwhile is forgotten.
+ * pki_records_keep: NULL after it was said; free().
+ */
+char *pki_records_keep(const char *dir);
+void pki_records_restore(const char *dir, const char *kept);
+
+/*
  * pki_each - the lines of index.txt.
  *
  * each      state is V (good), R (revoked) or E; until "YYMMDDHHMMSSZ" or with a year of four digits; stops when it is not CLI_DONE.

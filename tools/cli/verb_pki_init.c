@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,8 +73,13 @@ sign_itself(const char *dir, const char *cluster, const struct pki_period *perio
 {
     char subject[128];
     char path[PATH_MAX + 8];
-    (void)snprintf(subject, sizeof(subject), "/CN=busbar CA%s%s", cluster != NULL ? " " : "",
-                   cluster != NULL ? cluster : "");
+    uint32_t mark; /* so that sentences about two authorities say which is which */
+    if (getrandom(&mark, sizeof(mark), 0) != (ssize_t)sizeof(mark)) {
+        cli_say("the kernel gives no random bytes");
+        return CLI_FAILED;
+    }
+    (void)snprintf(subject, sizeof(subject), "/CN=busbar CA%s%s %08x", cluster != NULL ? " " : "",
+                   cluster != NULL ? cluster : "", (unsigned)mark);
     const char *const key[] = {"genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256",
                                "-out",    "ca.key",     NULL};
     const char *const request[] = {"req",   "-new",  "-config", "openssl.cnf", "-key", "ca.key",

@@ -7,9 +7,12 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { ID_DIGITS = 32 };
 
 struct options {
     uint64_t days;
@@ -118,17 +121,43 @@ issue(const struct pki *pki,
     if (rc == CLI_DONE && is_in_the_way(made.final, o->renew)) {
         rc = CLI_NO;
     }
+    char *records = rc == CLI_DONE ? pki_records_keep(pki->dir) : NULL;
     if (rc == CLI_DONE) {
-        rc = fill(pki, made.path, call, o);
+        rc = records != NULL ? fill(pki, made.path, call, o) : CLI_FAILED;
     }
     if (rc == CLI_DONE) {
         rc = pki_new_keep(&made, o->renew);
     }
     if (rc == CLI_DONE) {
         printf("made %s\n", made.final);
+    } else if (records != NULL) {
+        pki_records_restore(pki->dir, records);
     }
+    free(records);
     pki_new_drop(&made);
     return rc;
+}
+
+/* check_words - the node's name and, if given, its id. */
+static int
+check_words(const struct cli_call *call, const char *node, const char *id)
+{
+    if (!pki_name_is_good(node)) {
+        return cli_wrong(call->verb,
+                         "\"%.80s\" is no name for a node: 1 to %d letters, digits, - _ and .",
+                         node, PKI_NAME_MAX);
+    }
+    if (strcmp(node, "ca") == 0) {
+        return cli_wrong(call->verb, "a node cannot be called ca: ca.crt is the authority's "
+                                     "certificate; choose another name");
+    }
+    if (id != NULL && (strlen(id) != ID_DIGITS || strspn(id, "0123456789abcdef") != ID_DIGITS)) {
+        return cli_wrong(call->verb,
+                         "--id takes a box's id, %d digits 0-9 a-f, as `busbar bridge info` shows "
+                         "it",
+                         ID_DIGITS);
+    }
+    return CLI_DONE;
 }
 
 static int
@@ -139,16 +168,12 @@ run(const struct cli_call *call, const void *options)
     struct pki pki;
     char final[PATH_MAX + PKI_NAME_MAX + 8];
 
-    if (!pki_name_is_good(node)) {
-        return cli_wrong(call->verb,
-                         "\"%.80s\" is no name for a node: 1 to %d letters, digits, - _ and .",
-                         node, PKI_NAME_MAX);
-    }
-    if (o->id != NULL && !pki_name_is_good(o->id)) {
-        return cli_wrong(call->verb, "--id takes a box's id, as `busbar bridge info` shows it");
+    int rc = check_words(call, node, o->id);
+    if (rc != CLI_DONE) {
+        return rc;
     }
     (void)umask(077);
-    int rc = pki_open(&pki, call->args[0]);
+    rc = pki_open(&pki, call->args[0]);
     if (rc == CLI_DONE) {
         (void)snprintf(final, sizeof(final), "%s/nodes/%s", pki.dir, node);
         rc = issue(&pki, o->out != NULL ? o->out : final, call, o);
