@@ -160,7 +160,7 @@ bool bbi_welcome_read(const struct bbi_link_frame *frame, struct bbi_welcome *ou
     X(BBI_CLOSE_DEAD, 18, 1, "the other side is silent")                                           \
     X(BBI_CLOSE_STALLED, 19, 1, "a frame took too long to arrive")                                 \
     X(BBI_CLOSE_HANDSHAKE, 20, 1, "the handshake took too long")                                   \
-    X(BBI_CLOSE_MEMORY, 21, 1, "out of memory")                                                    \
+    X(BBI_CLOSE_MEMORY, 21, 0, "out of memory")                                                    \
     X(BBI_CLOSE_UNKNOWN, 22, 0, "a frame of a type that this version does not know")
 
 enum bbi_close_code {

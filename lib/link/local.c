@@ -253,11 +253,16 @@ bbi_local_up(struct bbi_local *local, struct bbi_box *box, bool is_resumed)
     lb = is_new ? add_box(local, box) : lb;
     int rc = lb == NULL ? BB_ENOMEM : bbi_local_ring_open(local, lb, &f);
     if (rc < 0) {
-        bbi_local_say(local, "error", "%s: the link to %s ends", f.sentence, bbi_box_name(box));
+        bbi_local_say(local, lb != NULL && lb->is_short ? "debug" : "error",
+                      "%s: the link to %s ends", f.sentence, bbi_box_name(box));
+        if (lb != NULL) {
+            lb->is_short = true;
+        }
         bbi_box_end(box, BBI_CLOSE_MEMORY, f.sentence);
         return;
     }
     rename_box(local, lb);
+    lb->is_short = false;
     lb->is_up = true;
     if (lb->is_muted) {
         lb->is_muted = false;

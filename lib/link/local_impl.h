@@ -41,6 +41,7 @@ struct local_box {
     char name[BBI_LINK_NAME_MAX + 1];
     bool is_up;
     bool is_muted; /* taken down on this side: nothing is offered until it is up again */
+    bool is_short; /* there was no room for its ring the last time, and that was said */
     bool is_full;  /* not all of our interests fitted */
     struct bbi_rights_view *view; /* NULL: without rights */
     void *view_memory;

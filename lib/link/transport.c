@@ -14,6 +14,7 @@
 #include "lib/link/box.h"
 #include "lib/link/dial.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -714,14 +715,43 @@ bbi_transport_connected(struct bbi_transport *t)
     bbi_transport_pump(t);
 }
 
+/* What an errno means for who waits for the other box. */
+static void
+say_broken(char sentence[BBI_HUB_SENTENCE_BYTES], bool is_connecting, int status)
+{
+    const char *plain = NULL;
+    switch (is_connecting ? status : 0) {
+    case -ECONNREFUSED:
+        plain = "nobody listens there: busbard does not run, or it listens elsewhere";
+        break;
+    case -ETIMEDOUT:
+        plain = "no answer came: that box is down, or a firewall drops what we send";
+        break;
+    case -EHOSTUNREACH:
+        plain = "that box cannot be reached: it is down, or a router says so";
+        break;
+    case -ENETUNREACH:
+        plain = "there is no way to that network from here";
+        break;
+    default:
+        break;
+    }
+    if (plain != NULL) {
+        (void)snprintf(sentence, BBI_HUB_SENTENCE_BYTES, "%s (%s)", plain, bbi_errno_text(-status));
+    } else {
+        (void)snprintf(sentence, BBI_HUB_SENTENCE_BYTES, "%s: %s",
+                       is_connecting ? "it cannot be connected to" : "the connection broke",
+                       bbi_errno_text(-status));
+    }
+}
+
 void
 bbi_transport_closed(struct bbi_transport *t, int status)
 {
     struct bbi_fault f = {0};
     char sentence[BBI_HUB_SENTENCE_BYTES];
     if (status != 0) {
-        (void)snprintf(sentence, sizeof(sentence), "the connection broke: %s",
-                       bbi_errno_text(-status));
+        say_broken(sentence, t->state == BBI_TRANSPORT_CONNECTING, status);
     } else if (t->tls != NULL && bbi_tls_cut(t->tls, &f) != 0) {
         (void)snprintf(sentence, sizeof(sentence), "%s", f.sentence);
     } else {

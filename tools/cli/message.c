@@ -85,28 +85,28 @@ status_word(uint32_t kind)
     case BB_STATUS_CORRUPT:
         return "is not readable";
     case BB_STATUS_PEER_ADDED:
-        return "is linked";
+        return "peer added";
     case BB_STATUS_PEER_REMOVED:
-        return "is no longer linked";
+        return "peer removed";
     case BB_STATUS_PEER_LOST:
-        return "was cut off";
+        return "peer lost";
     case BB_STATUS_PEER_UNAVAILABLE:
-        return "cannot be linked";
+        return "peer unavailable";
     case BB_STATUS_GAP:
-        return "left a gap";
+        return "gap";
     default:
         return "changed";
     }
 }
 
-/* put_link_status - `* north was cut off: ...`; `* north left a gap, 12 messages lost, 2 perhaps not: ...`. */
+/* put_link_status - `* north: peer lost: ...`; `* north: gap, 12 messages lost, 2 of them perhaps not: ...`. */
 static void
 put_link_status(struct cli_buffer *out, const struct bb_msg *msg)
 {
     const struct bb_status *status = msg->status;
     cli_buffer_puts(out, "* ");
     cli_put_escaped(out, msg->node, strlen(msg->node), 0);
-    cli_buffer_printf(out, " %s", status_word(status->kind));
+    cli_buffer_printf(out, ": %s", status_word(status->kind));
     if (status->kind == BB_STATUS_GAP) {
         cli_buffer_printf(out, ", %llu messages lost", (unsigned long long)status->count);
     }

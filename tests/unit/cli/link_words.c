@@ -24,22 +24,21 @@ expect(const struct bb_status *status, const char *node, const char *text, const
 Test(link_words, each_status, .timeout = 20)
 {
     struct bb_status s = {.kind = BB_STATUS_PEER_ADDED};
-    expect(&s, "north", "up at 10.0.0.1:4711", "* north is linked: up at 10.0.0.1:4711\n");
+    expect(&s, "north", "up at 10.0.0.1:4711", "* north: peer added: up at 10.0.0.1:4711\n");
     s.kind = BB_STATUS_PEER_REMOVED;
-    expect(&s, "north", "taken down", "* north is no longer linked: taken down\n");
+    expect(&s, "north", "taken down", "* north: peer removed: taken down\n");
     s.kind = BB_STATUS_PEER_LOST;
-    expect(&s, "north", "reset", "* north was cut off: reset\n");
+    expect(&s, "north", "reset", "* north: peer lost: reset\n");
     s.kind = BB_STATUS_PEER_UNAVAILABLE;
-    expect(&s, "[::1]:4711", "refused", "* [::1]:4711 cannot be linked: refused\n");
+    expect(&s, "[::1]:4711", "refused", "* [::1]:4711: peer unavailable: refused\n");
     s = (struct bb_status){.kind = BB_STATUS_GAP, .count = 12};
-    expect(&s, "north", "cut", "* north left a gap, 12 messages lost: cut\n");
+    expect(&s, "north", "cut", "* north: gap, 12 messages lost: cut\n");
     s.uncertain = 3;
-    expect(&s, "north", "cut",
-           "* north left a gap, 12 messages lost, 3 of them perhaps not: cut\n");
+    expect(&s, "north", "cut", "* north: gap, 12 messages lost, 3 of them perhaps not: cut\n");
 }
 
 Test(link_words, nothing_steers_the_terminal, .timeout = 20)
 {
     const struct bb_status s = {.kind = BB_STATUS_PEER_LOST};
-    expect(&s, "a\033[2J", "b\nc", "* a\\x1b[2J was cut off: b\\nc\n");
+    expect(&s, "a\033[2J", "b\nc", "* a\\x1b[2J: peer lost: b\\nc\n");
 }

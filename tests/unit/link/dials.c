@@ -49,6 +49,30 @@ ParameterizedTest(struct kind *k, link_dials, both_at_once, .timeout = 100)
     }
 }
 
+/* The other side has no room for us: that is not mended within the second, and not tried again within it. */
+KIND_PARAMS(link_dials, a_box_without_room_is_let_be)
+ParameterizedTest(struct kind *k, link_dials, a_box_without_room_is_let_be, .timeout = 60)
+{
+    struct side a = {0}, b = {0};
+    struct bbi_hub_opts oa = opts_of(k, "alpha", 1), ob = opts_of(k, "bravo", 2);
+    struct bb_link_info rows[4];
+    begin_kind(k);
+    oa.retry_max_ns = 30 * SECOND_NS;
+    side_open(&a, &oa);
+    side_open(&b, &ob);
+    side_listen(&b);
+    side_dial(&a, b.port);
+    UNTIL(&a, &b, a.is_up && b.is_up);
+    bbi_box_end(b.box, BBI_CLOSE_MEMORY, "no ring for the messages of alpha");
+    UNTIL(&a, &b, !a.is_up && !b.is_up);
+    cr_assert_not_null(strstr(a.down, "no ring for"), "%s", a.down);
+    drive(&a, &b, SECOND_NS / 5);
+    cr_assert_eq(a.ups, 1);
+    cr_assert_eq(bbi_hub_links(a.hub, rows, NULL, 4), 1);
+    cr_assert_gt(rows[0].retry_in_ns, 20 * SECOND_NS);
+    pair_close(&a, &b);
+}
+
 KIND_PARAMS(link_dials, itself)
 ParameterizedTest(struct kind *k, link_dials, itself, .timeout = 60)
 {
@@ -83,6 +107,7 @@ ParameterizedTest(struct kind *k, link_dials, once_to_a_closed_port, .timeout = 
     side_dial_once(&a, port);
     UNTIL(&a, &none, a.dialed == 1);
     cr_assert_eq(a.dialed_status, -ECONNREFUSED);
+    cr_assert_not_null(strstr(a.away, "nobody listens there"), "%s", a.away);
     cr_assert_eq(a.unavailable, 1);
     drive(&a, &none, SECOND_NS / 5);
     cr_assert_eq(a.unavailable, 1, "it was tried again");
