@@ -83,7 +83,7 @@ bbi_hub_policies(struct bbi_hub *hub,
         return rc;
     }
     bbi_policies_free(hub);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; copy != NULL && i < count; i++) {
         copy[i] = list[i];
     }
     hub->policies = copy;
