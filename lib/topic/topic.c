@@ -83,9 +83,11 @@ bb_topic_join(const char *left,
 bool
 bbi_topic_covers(const struct bbi_filter *a, const struct bbi_filter *b)
 {
+    if (!starts_with(b->prefix, b->prefix_bytes, a->prefix, a->prefix_bytes)) {
+        return false; /* most are told apart by this, and who asks of a whole set asks often */
+    }
     bool a_reserved = bb_topic_is_reserved(a->prefix, a->prefix_bytes);
-    if (!starts_with(b->prefix, b->prefix_bytes, a->prefix, a->prefix_bytes)
-        || a_reserved != (bool)bb_topic_is_reserved(b->prefix, b->prefix_bytes)
+    if (a_reserved != (bool)bb_topic_is_reserved(b->prefix, b->prefix_bytes)
         || ((b->flags & BB_TOPIC_GLOBAL) != 0 && (a->flags & BB_TOPIC_GLOBAL) == 0)) {
         return false;
     }
