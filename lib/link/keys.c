@@ -37,7 +37,8 @@ bbi_link_security(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
     if ((is_cert ? 1 : 0) + (is_psk ? 1 : 0) + (opts->is_insecure ? 1 : 0) > 1) {
         return bbi_fault_set(
             f, BB_EINVAL, "security",
-            "choose one: certificates (--cert, --key, --ca), --psk, or --insecure");
+            "choose one: certificates (--cert, --key, --ca, and --crl with them), --psk, or "
+            "--insecure");
     }
     if (is_cert) {
         int rc = check_certificates(opts, f);

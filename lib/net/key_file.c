@@ -154,6 +154,17 @@ parse_key(const unsigned char *text, size_t bytes, unsigned char out[BBI_KEY_BYT
     return is_good;
 }
 
+/* All digits alike are what somebody types for a test; nobody draws them. */
+static bool
+is_weak(const unsigned char key[BBI_KEY_BYTES])
+{
+    unsigned int differ = (key[0] >> 4) ^ (key[0] & 0xfu);
+    for (size_t i = 1; i < BBI_KEY_BYTES; i++) {
+        differ |= (unsigned int)(key[i] ^ key[0]);
+    }
+    return differ == 0;
+}
+
 static int
 key_at(int dir_fd,
        const char *name,
@@ -167,7 +178,8 @@ key_at(int dir_fd,
     if (n < 0 || text == NULL) {
         return (int)n;
     }
-    bool is_good = parse_key(text, (size_t)n, out);
+    unsigned char key[BBI_KEY_BYTES] = {0};
+    bool is_good = parse_key(text, (size_t)n, key);
     bbi_secret_free(text, (size_t)n);
     if (!is_good) {
         return bbi_fault_set(f, BB_EINVAL, path,
@@ -175,6 +187,14 @@ key_at(int dir_fd,
                              "(umask 077; openssl rand -hex 32 >'%s')",
                              path, DIGITS, path);
     }
+    if (is_weak(key)) {
+        return bbi_fault_set(f, BB_EINVAL, path,
+                             "'%s' is a weak key, its digits are all the same: anybody guesses it; "
+                             "make one: (umask 077; openssl rand -hex 32 >'%s')",
+                             path, path);
+    }
+    memcpy(out, key, sizeof(key));
+    explicit_bzero(key, sizeof(key));
     return 0;
 }
 

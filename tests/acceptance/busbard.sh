@@ -29,6 +29,7 @@ wrong_words()
 {
     run 2 "$busbard" --lisen h:1 && says 'did you mean --listen?' && run 2 "$busbard" lab && says 'is no flag' \
         && run 2 "$busbard" --bus lab --cert a --psk b && says 'choose one: certificates' \
+        && run 2 "$busbard" --bus lab --crl a --psk b && says 'choose one: certificates .*--crl' \
         && run 2 "$busbard" --bus lab --cert a && says 'the private key (--key) is missing' \
         && run 2 "$busbard" --config "$box/none.ini" && says 'none.ini cannot be read'
 }
@@ -85,7 +86,7 @@ check port_is_real grep -qE '^listening on 127\.0\.0\.1:[1-9][0-9]*$' "$box/one.
 check port_is_real_six grep -qE '^listening on \[::1\]:[1-9][0-9]*$' "$box/one.out"
 takes_connections() { (exec 3<>"/dev/tcp/127.0.0.1/$(address | sed 's/.*://')") 2>/dev/null; }
 check takes_connections takes_connections
-check says_its_key said "links take the key $BUSBAR_DIR/.key, made now"
+check says_its_key said "links take the key $BUSBAR_DIR/.key, still to be made"
 check key_is_ours [ "$(stat -c %a "$BUSBAR_DIR/.key")" = 600 ]
 second_refused() { run 1 "$busbard" --bus one --listen 127.0.0.1:0 && silent "$out" && [ -s "$err" ]; }
 check second_on_this_bus_refused second_refused

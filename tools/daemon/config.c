@@ -78,6 +78,14 @@ begin_peer(struct reading *r, const char *name)
     if (name[0] == '\0' || strlen(name) > DAEMON_NAME_MAX) {
         return wrong_here(r, "the name in [peer NAME] needs 1 to %d bytes", DAEMON_NAME_MAX);
     }
+    for (const char *p = name; *p != '\0'; p++) {
+        if (*p <= ' ' || *p >= 127) {
+            return wrong_here(r,
+                              "\"%.80s\" in [peer NAME] can be no box's name: printable ASCII "
+                              "characters, no blank, no quotes needed",
+                              name);
+        }
+    }
     for (size_t i = 0; i < r->out->peer_count; i++) {
         if (strcmp(r->out->peers[i].name, name) == 0) {
             return wrong_here(r, "[peer %s] stands there twice", name);
@@ -233,6 +241,30 @@ on_key(void *user, const char *section, const char *name, const char *value)
     return 1; /* what is wrong is kept; inih's own answer is for what it cannot read */
 }
 
+/* skip_mark - some editors begin a file with three bytes that only say that it is UTF-8. */
+static void
+skip_mark(char *line)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    if (strncmp(line, mark, sizeof(mark) - 1) == 0) {
+        memmove(line, line + sizeof(mark) - 1, strlen(line) - (sizeof(mark) - 1) + 1);
+    }
+}
+
+/* cut_comment - inih knows ` ;` behind a value; ` #` is one as well, unless it stands between two ". */
+static void
+cut_comment(char *line)
+{
+    bool is_quoted = false;
+    for (char *p = line; *p != '\0'; p++) {
+        is_quoted = is_quoted != (*p == '"');
+        if (!is_quoted && *p == '#' && p > line && (p[-1] == ' ' || p[-1] == '\t')) {
+            *p = '\0';
+            return;
+        }
+    }
+}
+
 /* on_line - hands inih one line. */
 static char *
 on_line(char *line, int cap, void *user)
@@ -257,6 +289,10 @@ on_line(char *line, int cap, void *user)
         (void)wrong_here(r, "the file is longer than %d bytes", FILE_MAX_BYTES);
         return NULL;
     }
+    if (r->line == 1) {
+        skip_mark(line);
+    }
+    cut_comment(line);
     look_at_head(r, line);
     return line;
 }

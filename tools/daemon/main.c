@@ -254,7 +254,7 @@ say_security(const struct bridge *b, const struct bbi_daemon_plan *plan)
                    "neither --cert nor --psk: links take the key %s%s, so they are "
                    "for this user's own "
                    "boxes",
-                   plan->key_path, plan->is_key_to_make ? ", made now" : "");
+                   plan->key_path, plan->is_key_to_make ? ", still to be made" : "");
     }
 }
 

@@ -79,7 +79,7 @@ Test(config, all_keys)
                        "address = [::1]:5000\n"
                        "slow = disconnect\n"
                        "queue = 2M\n"
-                       "[ peer  another one ]\n"
+                       "[ peer  another-one ]\n"
                        "address = h:1\n"
                        "[peer comes]\n"
                        "queue = 64K");
@@ -110,8 +110,27 @@ Test(config, all_keys)
     cr_assert_str_eq(settings.peers[0].host, "::1");
     cr_assert_eq(settings.peers[0].slow, BB_SLOW_DISCONNECT);
     cr_assert_eq(settings.peers[0].queue_bytes, 2 << 20);
-    cr_assert_str_eq(settings.peers[1].name, "another one");
+    cr_assert_str_eq(settings.peers[1].name, "another-one");
     cr_assert_eq(settings.peers[1].slow, DAEMON_UNSAID);
+}
+
+/* Behind values, too; but not in them. */
+Test(config, comments_and_the_mark_of_an_editor)
+{
+    int rc = read_text("\xef\xbb\xbf[bridge] # the bridge\n"
+                       "# a line\n"
+                       "bus = lab # ours\n"
+                       "name = a#b ; mine\n"
+                       "listen = h:1 # one\n"
+                       "    h:2\t# two\n"
+                       "topics = /a#b \"/c # d\" # all\n");
+    cr_assert_eq(rc, 0, "%s", wrong.text);
+    cr_assert_str_eq(settings.bus, "lab");
+    cr_assert_str_eq(settings.name, "a#b");
+    cr_assert_eq(settings.listen_count, 2);
+    cr_assert_eq(settings.topic_count, 2);
+    cr_assert_str_eq(settings.topics[0], "/a#b");
+    cr_assert_str_eq(settings.topics[1], "/c # d");
 }
 
 Test(config, an_empty_file_says_nothing)
@@ -159,6 +178,9 @@ Test(config, mistakes)
         {1, "[brigde]\nbus = lab\n", "there is no section [brigde]; did you mean [bridge]?"},
         {1, "[]\n", "there is no section []: write [bridge] or [peer NAME]"},
         {1, "[peer]\naddress = h:1\n", "needs 1 to 63 bytes"},
+        {1, "[peer a b]\naddress = h:1\n", "can be no box's name"},
+        {1, "[peer \"a b\"]\naddress = h:1\n", "can be no box's name"},
+        {1, "[peer caf\xc3\xa9]\naddress = h:1\n", "can be no box's name"},
         {3, "[peer a]\naddress = h:1\n[peer a]\n", "[peer a] stands there twice"},
         {1, "[peer a]\n[peer b]\naddress = h:1\n", "[peer a] says nothing"},
         {2, "\n[peer a]\n\n\n", "[peer a] says nothing"},

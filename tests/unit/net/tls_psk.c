@@ -142,6 +142,8 @@ Test(tls_psk, key_files)
         {DIGITS "\n\n", BB_EINVAL},
         {" " DIGITS, BB_EINVAL},
         {"0011", BB_EINVAL},
+        {"0000000000000000000000000000000000000000000000000000000000000000", BB_EINVAL},
+        {"FFffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff\n", BB_EINVAL},
         {"x0112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF", BB_EINVAL},
     };
     static const unsigned char WANTED[] = {0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
