@@ -13,9 +13,11 @@
 #include "lib/link/box_id.h"
 #include "lib/link/daemon_impl.h"
 #include "lib/link/policy.h"
+#include "shm/os.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- places ------------------------------------------------------------------------------------------------------- */
 
@@ -108,11 +110,31 @@ is_there(const struct daemon_place *list, const char *host, uint16_t port)
     return list != NULL;
 }
 
+/*
+ * A busbard that was killed may still hold the port for some milliseconds: what its io_uring had under way the kernel ends
+ * after the process.  Who starts it anew at once shall not be refused; links outlive this pause at a reload.
+ */
+static int
+listen_patiently(struct bbi_daemon *d,
+                 const struct bbi_daemon_place *at,
+                 uint16_t *port,
+                 struct bbi_fault *f)
+{
+    const struct timespec rest = {0, 10000000};
+    int64_t end_ns = bbi_os_mono_ns() + 1000000000;
+    int rc = bbi_hub_listen(d->hub, at->host, at->port, port, f);
+    while (rc == -EADDRINUSE && bbi_os_mono_ns() < end_ns) {
+        (void)nanosleep(&rest, NULL);
+        rc = bbi_hub_listen(d->hub, at->host, at->port, port, f);
+    }
+    return rc;
+}
+
 static int
 begin_listen(struct bbi_daemon *d, const struct bbi_daemon_place *at, struct bbi_fault *f)
 {
     uint16_t port = 0;
-    int rc = bbi_hub_listen(d->hub, at->host, at->port, &port, f);
+    int rc = listen_patiently(d, at, &port, f);
     if (rc < 0) {
         return rc;
     }
