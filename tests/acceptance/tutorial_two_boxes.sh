@@ -5,6 +5,7 @@
 # block is what the block of that box before it printed.  The two boxes are two directories; of the page's words only
 # `*:7447` and `control:7447` are others here, for a port that is free, and a host that has no name.
 # bb-timeout: 200
+# bb-once
 . "$(dirname "$0")/cli_common.bash" "$@"
 
 page=$(realpath "$source_dir")/docs/tutorial_two_boxes.md
