@@ -13,6 +13,7 @@
 static int
 check_certificates(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
 {
+    const struct bbi_link_id no_id = {{0}}; /* a box with a certificate has a name without it */
     char name[BBI_LINK_NAME_MAX + 1];
     struct bbi_tls_ctx *ctx = NULL;
     struct bbi_tls_opts tls = {.node = name,
@@ -20,7 +21,7 @@ check_certificates(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
                                .key_path = opts->key,
                                .ca_path = opts->ca,
                                .crl_path = opts->crl};
-    int rc = bbi_link_own_name(opts, name, f);
+    int rc = bbi_link_own_name(opts, &no_id, name, f);
     rc = rc != 0 ? rc : bbi_tls_ctx_open(&ctx, &tls, f);
     if (rc == 0) {
         bbi_tls_ctx_close(ctx);

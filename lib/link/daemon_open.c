@@ -73,12 +73,12 @@ fill_self(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_f
         return bbi_fault_set(f, BB_EINVAL, dir, "the bus '%s' has no directory above it", dir);
     }
     *slash = '\0';
-    int rc = bbi_link_own_name(opts, d->self.name, f);
-    rc = rc < 0 ? rc : bbi_box_id(dir, slash + 1, &d->self.node, f);
+    int made = bbi_box_id(dir, slash + 1, &d->self.node, f);
+    int rc = made < 0 ? made : bbi_link_own_name(opts, &d->self.node, d->self.name, f);
     if (rc < 0) {
         return rc;
     }
-    if (rc == 1) {
+    if (made == 1) {
         bbi_daemon_say(d, "notice", "this box got an id, kept in %s/.box-%s", dir, slash + 1);
     }
     do {

@@ -410,7 +410,7 @@ check_stays(const struct bbi_daemon *d, const struct bbi_daemon_opts *opts, stru
 {
     char name[BBI_LINK_NAME_MAX + 1];
     int security = bbi_link_security(opts, f);
-    int rc = security < 0 ? security : bbi_link_own_name(opts, name, f);
+    int rc = security < 0 ? security : bbi_link_own_name(opts, &d->self.node, name, f);
     if (rc < 0) {
         return rc;
     }

@@ -68,6 +68,7 @@ load_user_key(struct bbi_link_keys *out, const char *dir, struct bbi_fault *f)
 
 int
 bbi_link_own_name(const struct bbi_daemon_opts *opts,
+                  const struct bbi_link_id *node,
                   char out[BBI_LINK_NAME_MAX + 1],
                   struct bbi_fault *f)
 {
@@ -80,7 +81,13 @@ bbi_link_own_name(const struct bbi_daemon_opts *opts,
         }
         name = certified;
     }
-    return bbi_box_own_name(name, out, f);
+    int rc = bbi_box_own_name(name, out, f);
+    if (rc == 0 && name == NULL) {
+        enum { SUFFIX_BYTES = 5 };
+        size_t bytes = bbi_min_u64(strlen(out), BBI_LINK_NAME_MAX - SUFFIX_BYTES);
+        (void)snprintf(out + bytes, SUFFIX_BYTES + 1, "-%02x%02x", node->v[0], node->v[1]);
+    }
+    return rc;
 }
 
 int

@@ -21,8 +21,12 @@ struct bbi_link_keys {
     bool is_made;                            /* the user's key was not there, and was made */
 };
 
-/* bbi_link_own_name - of this box: as given; else that of its certificate; else the host's.  As bbi_box_own_name(). */
+/*
+ * bbi_link_own_name - of this box: as given; else that of its certificate; else the host's and the beginning of the box's
+ * id, for a host may have several buses, and two of one name cannot be linked by a key.  As bbi_box_own_name().
+ */
 BB_MUST_USE int bbi_link_own_name(const struct bbi_daemon_opts *opts,
+                                  const struct bbi_link_id *node,
                                   char out[BBI_LINK_NAME_MAX + 1],
                                   struct bbi_fault *f);
 
