@@ -93,10 +93,12 @@ retake_node(struct bbi_local *local, struct bbi_asked_node *node)
 void
 bbi_local_retake(struct bbi_local *local)
 {
+    bbi_subscribe_gather(local->sub);
     for (struct bbi_asked_node *n = local->asked.first; n != NULL; n = n->next) {
         retake_node(local, n);
     }
     bbi_asked_changed(&local->asked);
+    bbi_local_settle(local);
 }
 
 void
@@ -280,10 +282,11 @@ retell(struct bbi_local *local,
     }
 }
 
-/* What was subscribed is subscribed as the new topics say before it goes: nothing is missed in between. */
+/* What was subscribed is subscribed as the new topics say before it goes, and all of it holds at once. */
 static void
 retake_all(struct bbi_local *local, const struct bbi_pass *old)
 {
+    bbi_subscribe_gather(local->sub);
     for (struct bbi_asked_node *n = local->asked.first; n != NULL; n = n->next) {
         bool was_taken = n->is_taken;
         n->is_taken = false;
@@ -297,6 +300,7 @@ retake_all(struct bbi_local *local, const struct bbi_pass *old)
         }
     }
     bbi_asked_changed(&local->asked);
+    bbi_local_settle(local);
 }
 
 struct hearer {

@@ -5,6 +5,7 @@
  * killed and started again.
  */
 #include "tests/unit/link/daemons.h"
+#include "lib/endpoint/for_bridge.h"
 #include <arpa/inet.h>
 #include <busbar/inspect.h>
 #include <errno.h>
@@ -132,6 +133,38 @@ Test(daemons, interest_shrinks)
     cr_assert_eq(s.last_seq, 201);
     BBT_UNTIL(box_links(&a, &after) == 1 && after.queued == 0, WAIT_MS, "not acknowledged");
     cr_assert_eq(after.sent, 101);
+    bb_publisher_close(pub);
+    box_end(&b);
+    box_end(&a);
+}
+
+/* Each change of what a bridge subscribes costs every publisher: many that come together are one. */
+Test(daemons, many_interests_are_few_changes)
+{
+    enum { MANY = 400, FEW = 40 };
+    static char text[MANY][16];
+    const char *prefixes[MANY];
+    struct box a;
+    struct box b;
+    struct bb_topic *topic;
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(text[i], sizeof(text[i]), "/many/%d/", i);
+        prefixes[i] = text[i];
+    }
+    two(&a, &b);
+    struct bb_publisher *pub = box_pub(&a, 0, 0, &topic, "/many/399/x");
+    struct bb_subscriber_opts o = {.size = sizeof(o), .prefixes = prefixes, .prefix_count = MANY};
+    struct bb_subscriber *sub;
+    uint64_t before = bbi_audience_epoch(a.ep);
+    cr_assert_eq(bb_subscriber_open(&sub, b.ep, &o), 0);
+    box_known(&b, 1);
+    cr_assert_eq(bb_topic_wanted(topic), 1, "known there means that it holds there");
+    uint64_t added = bbi_audience_epoch(a.ep) - before;
+    cr_assert_lt(added, FEW, "%" PRIu64 " changes for %d prefixes", added, MANY);
+    bb_subscriber_close(sub);
+    BBT_UNTIL(bb_topic_wanted(topic) == 0, WAIT_MS, "it is wanted for ever");
+    uint64_t all = bbi_audience_epoch(a.ep) - before;
+    cr_assert_lt(all, 2 * FEW, "%" PRIu64 " changes until they were gone", all);
     bb_publisher_close(pub);
     box_end(&b);
     box_end(&a);
