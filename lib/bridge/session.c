@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 #define SECOND_NS INT64_C(1000000000)
-enum { QUEUE_BYTES_DEFAULT = 8 << 20 };
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
@@ -62,7 +61,7 @@ fill_in(struct bbi_session_opts *o)
     o->self.frame_max = BBI_LINK_FRAME_MAX;
     o->self.features = o->codec != NULL ? BBI_FEATURE_LZ4 : 0;
     o->self.message_max = o->self.message_max != 0 ? o->self.message_max : 1 << 20;
-    o->queue_bytes = o->queue_bytes != 0 ? o->queue_bytes : QUEUE_BYTES_DEFAULT;
+    o->queue_bytes = o->queue_bytes != 0 ? o->queue_bytes : BBI_QUEUE_BYTES;
     o->batch_bytes = o->batch_bytes != 0 ? o->batch_bytes : 32 << 10;
     o->credit_bytes = o->credit_bytes != 0 ? o->credit_bytes : 4 << 20;
     o->credit_messages = o->credit_messages != 0 ? o->credit_messages : 8192;
@@ -405,7 +404,7 @@ bbi_session_hold(struct bbi_session *s, bool is_held)
 int
 bbi_session_tune(struct bbi_session *s, enum bbi_slow_policy policy, size_t queue_bytes)
 {
-    size_t bytes = queue_bytes != 0 ? queue_bytes : QUEUE_BYTES_DEFAULT;
+    size_t bytes = queue_bytes != 0 ? queue_bytes : BBI_QUEUE_BYTES;
     if (bytes < BBI_QUEUE_BYTES_MIN || bytes > SIZE_MAX / 2) {
         return BB_EINVAL;
     }

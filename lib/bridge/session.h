@@ -36,6 +36,7 @@ enum {
     BBI_SESSION_PIECES = 64,              /* of one output */
     BBI_SESSION_OUTPUT_BYTES = 256 << 10, /* of data in one output; a single frame may be as long */
     BBI_QUEUE_BYTES_MIN = 1 << 16,
+    BBI_QUEUE_BYTES = 8 << 20, /* when nothing else is said */
 };
 
 struct bbi_session_opts {

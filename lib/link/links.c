@@ -44,7 +44,7 @@ fill_stats(struct bb_link_info *row, const struct bbi_box *box)
     row->received_per_s = box->received_per_s;
     row->queued = s.held_messages;
     row->queue_bytes = s.held_bytes;
-    row->queue_max = box->queue_bytes != 0 ? box->queue_bytes : 8 << 20;
+    row->queue_max = box->queue_bytes != 0 ? box->queue_bytes : BBI_QUEUE_BYTES;
     row->dropped = s.dropped;
     row->lost_before = s.lost_before;
     row->gap_messages = s.gap_messages;
@@ -104,7 +104,7 @@ add_dial(struct table *table, const struct bbi_dial *d)
     TEXT(row->last, d->last);
     row->state = d->transport != NULL ? BB_LINK_CONNECTING : BB_LINK_DOWN;
     row->slow = d->slow;
-    row->queue_max = d->queue_bytes != 0 ? d->queue_bytes : 8 << 20;
+    row->queue_max = d->queue_bytes != 0 ? d->queue_bytes : BBI_QUEUE_BYTES;
     fill_retry(row, d, false);
 }
 
