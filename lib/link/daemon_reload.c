@@ -110,31 +110,49 @@ is_there(const struct daemon_place *list, const char *host, uint16_t port)
     return list != NULL;
 }
 
+/* Listeners of ours that are to end anyway, and have the port that a new one wants: on * or on one address only. */
+static void
+make_way(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, uint16_t port)
+{
+    for (struct daemon_place *place = d->listens; place != NULL; place = place->next) {
+        if (place->port_got == port && !place->is_new && !place->is_away
+            && !is_listed(place, opts)) {
+            place->is_away = bbi_hub_unlisten(d->hub, place->host, place->port_got) == 0;
+        }
+    }
+}
+
 /*
- * A busbard that was killed may still hold the port for some milliseconds: what its io_uring had under way the kernel ends
- * after the process.  Who starts it anew at once shall not be refused; links outlive this pause at a reload.
+ * A port may still be held for some milliseconds: what an io_uring had under way the kernel ends after the descriptor is
+ * closed, or the process killed.  Who starts busbard anew at once shall not be refused; links outlive this pause at a
+ * reload.
  */
 static int
-listen_patiently(struct bbi_daemon *d,
-                 const struct bbi_daemon_place *at,
-                 uint16_t *port,
-                 struct bbi_fault *f)
+listen_patiently(
+    struct bbi_daemon *d, const char *host, uint16_t port, uint16_t *port_out, struct bbi_fault *f)
 {
     const struct timespec rest = {0, 10000000};
     int64_t end_ns = bbi_os_mono_ns() + 1000000000;
-    int rc = bbi_hub_listen(d->hub, at->host, at->port, port, f);
+    int rc = bbi_hub_listen(d->hub, host, port, port_out, f);
     while (rc == -EADDRINUSE && bbi_os_mono_ns() < end_ns) {
         (void)nanosleep(&rest, NULL);
-        rc = bbi_hub_listen(d->hub, at->host, at->port, port, f);
+        rc = bbi_hub_listen(d->hub, host, port, port_out, f);
     }
     return rc;
 }
 
 static int
-begin_listen(struct bbi_daemon *d, const struct bbi_daemon_place *at, struct bbi_fault *f)
+begin_listen(struct bbi_daemon *d,
+             const struct bbi_daemon_opts *opts,
+             const struct bbi_daemon_place *at,
+             struct bbi_fault *f)
 {
     uint16_t port = 0;
-    int rc = listen_patiently(d, at, &port, f);
+    int rc = bbi_hub_listen(d->hub, at->host, at->port, &port, f);
+    if (rc == -EADDRINUSE) {
+        make_way(d, opts, at->port);
+        rc = listen_patiently(d, at->host, at->port, &port, f);
+    }
     if (rc < 0) {
         return rc;
     }
@@ -149,21 +167,6 @@ begin_listen(struct bbi_daemon *d, const struct bbi_daemon_place *at, struct bbi
     return 0;
 }
 
-/* Listeners of ours that are to end anyway, and have the port that a new one wants: on * or on one address only. */
-static bool
-make_way(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, uint16_t port)
-{
-    bool is_made = false;
-    for (struct daemon_place *place = d->listens; place != NULL; place = place->next) {
-        if (place->port_got == port && !place->is_new && !place->is_away
-            && !is_listed(place, opts)) {
-            place->is_away = bbi_hub_unlisten(d->hub, place->host, place->port_got) == 0;
-            is_made = is_made || place->is_away;
-        }
-    }
-    return is_made;
-}
-
 static int
 prepare_listens(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fault *f)
 {
@@ -173,10 +176,7 @@ prepare_listens(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct
         if (is_there(d->listens, at->host, at->port)) {
             continue;
         }
-        rc = begin_listen(d, at, f);
-        if (rc == -EADDRINUSE && make_way(d, opts, at->port)) {
-            rc = begin_listen(d, at, f);
-        }
+        rc = begin_listen(d, opts, at, f);
     }
     return rc;
 }
@@ -193,7 +193,7 @@ undo_listens(struct bbi_daemon *d)
     }
     drop_places(&d->listens, is_new_place);
     for (struct daemon_place *place = d->listens; place != NULL; place = place->next) {
-        if (place->is_away && bbi_hub_listen(d->hub, place->host, place->port_got, NULL, &f) < 0) {
+        if (place->is_away && listen_patiently(d, place->host, place->port_got, NULL, &f) < 0) {
             bbi_daemon_say(d, "error", "it cannot go on where it listened: %s", f.sentence);
         }
         place->is_away = false;
