@@ -27,7 +27,7 @@ struct bbi_daemon_place {
 
 struct bbi_daemon_opts {
     const char *dir, *bus; /* as in struct bb_endpoint_opts */
-    const char *name;      /* of this box; NULL: the host's */
+    const char *name;      /* of this box; NULL: bbi_link_own_name() finds one */
     const char *cluster;   /* NULL: any */
     uint32_t engine;       /* 0 auto, 1 io_uring, 2 epoll */
     const struct bbi_daemon_place *listen;

@@ -142,6 +142,32 @@ check dialer_stops stops
 child=$b_pid
 check listener_stops stops
 
+# ---- flags alone: two buses of one box, with the user's key and names of their own ------------------
+
+who=plain-b
+start_daemon --bus plain-b --listen 127.0.0.1:0
+soon listens
+plain_address=$(address)
+plain_b=$child
+who=plain-a
+start_daemon --bus plain-a --peer "$plain_address"
+plain_a=$child
+name=plain-sub
+start -b plain-b sub -n 1 /x
+goes_over_plainly()
+{
+    b -b plain-a pub /x hello >/dev/null 2>&1
+    grep -q hello "$box/plain-sub.out"
+}
+check message_goes_over_with_flags_alone soon goes_over_plainly
+name_of() { b -b "$1" bridge info --json | jq -rs 'map(select(.engine))[0].name'; }
+names_differ() { case $(name_of plain-a) in "$(hostname)"-????) [ "$(name_of plain-a)" != "$(name_of plain-b)" ] ;; *) return 1 ;; esac; }
+check two_buses_of_one_box_have_two_names names_differ
+child=$plain_a
+check plain_a_stops stops
+child=$plain_b
+check plain_b_stops stops
+
 # ---- certificates as `busbar pki` makes them -------------------------------------------------------
 
 certs() { echo --cert "$box/tls/$1/$1.crt" --key "$box/tls/$1/$1.key" --ca "$box/tls/$1/ca.crt" --crl "$box/tls/$1/crl.pem"; }
