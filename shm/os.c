@@ -190,6 +190,23 @@ bbi_os_create_file(int dir_fd, uint64_t bytes, mode_t mode)
     return fd;
 }
 
+int64_t
+bbi_os_read_all(int fd, void *out, size_t cap)
+{
+    size_t have = 0;
+    while (have < cap) {
+        ssize_t n = read(fd, (unsigned char *)out + have, cap - have);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? -errno : (int64_t)have;
+        }
+        have += (size_t)n;
+    }
+    return (int64_t)have;
+}
+
 int
 bbi_os_link_file(int fd, int dir_fd, const char *name)
 {

@@ -32,6 +32,8 @@ BB_MUST_USE int bbi_os_keep_fd(int fd);
 
 /* bbi_os_create_file - an unnamed file of bytes bytes in dir_fd, all of them allocated, mode exact. */
 BB_MUST_USE int bbi_os_create_file(int dir_fd, uint64_t bytes, mode_t mode);
+/* bbi_os_read_all - from where fd stands to its end, at most cap bytes; how many, or -errno. */
+BB_MUST_USE int64_t bbi_os_read_all(int fd, void *out, size_t cap);
 /* bbi_os_link_file - give it its name; BB_EEXIST if the name is taken. */
 BB_MUST_USE int bbi_os_link_file(int fd, int dir_fd, const char *name);
 /* bbi_os_map - the whole file; it is not inherited over fork, and not dumped when read-only. */

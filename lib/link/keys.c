@@ -5,6 +5,7 @@
 #include "lib/link/keys.h"
 #include "lib/link/box_id.h"
 
+#include "shm/os.h"
 #include "shm/place.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -128,24 +129,6 @@ bbi_link_keys_wipe(struct bbi_link_keys *keys)
 
 /* ---- rights ---- */
 
-/* read_all - the whole file, at most cap bytes; how many, or a status. */
-static int64_t
-read_all(int fd, char *out, size_t cap)
-{
-    size_t have = 0;
-    while (have < cap) {
-        ssize_t n = read(fd, out + have, cap - have);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -errno : (int64_t)have;
-        }
-        have += (size_t)n;
-    }
-    return (int64_t)have;
-}
-
 /* read_text - the file's bytes in *out (free), which also may be NULL for an empty one; how many, or a status in f. */
 static int64_t
 read_text(const char *path, char **out, struct bbi_fault *f)
@@ -167,7 +150,7 @@ read_text(const char *path, char **out, struct bbi_fault *f)
                           BBI_RIGHTS_TEXT_MAX >> 20);
     } else if ((text = malloc((size_t)st.st_size + 1)) == NULL) {
         n = bbi_fault_set(f, BB_ENOMEM, path, "no memory to read '%s'", path);
-    } else if ((n = read_all(fd, text, (size_t)st.st_size + 1)) < 0) {
+    } else if ((n = bbi_os_read_all(fd, text, (size_t)st.st_size + 1)) < 0) {
         (void)bbi_fault_set(f, (int)n, path, "the rights in '%s' cannot be read: %s", path,
                             bbi_errno_text((int)-n));
     } else if (n > st.st_size) {

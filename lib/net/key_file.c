@@ -43,23 +43,6 @@ check_file(int fd, const char *path, struct stat *st, struct bbi_fault *f)
 }
 
 static int64_t
-read_all(int fd, unsigned char *out, size_t cap)
-{
-    size_t have = 0;
-    while (have < cap) {
-        ssize_t n = read(fd, out + have, cap - have);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -errno : (int64_t)have;
-        }
-        have += (size_t)n;
-    }
-    return (int64_t)have;
-}
-
-static int64_t
 read_open(int fd, const char *path, unsigned char **out, struct bbi_fault *f)
 {
     struct stat st;
@@ -76,7 +59,7 @@ read_open(int fd, const char *path, unsigned char **out, struct bbi_fault *f)
     if (secret == NULL) {
         return bbi_fault_set(f, BB_ENOMEM, path, "no memory to read '%s'", path);
     }
-    int64_t n = read_all(fd, secret, cap);
+    int64_t n = bbi_os_read_all(fd, secret, cap);
     if (n < 0 || n >= (int64_t)cap) {
         bbi_secret_free(secret, cap);
         int code = n < 0 ? (int)n : BB_EBUSY;

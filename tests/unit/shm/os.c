@@ -256,3 +256,31 @@ Test(os, membarrier_runs_where_it_can_be_registered)
     cr_assert_eq(bbi_os_membarrier_run(), 0);
     cr_assert_eq(bbi_os_membarrier_register(), 0, "again");
 }
+
+Test(os, what_comes_in_pieces_is_read_to_its_end)
+{
+    int fds[2];
+    char out[32] = {0};
+    cr_assert_eq(pipe(fds), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool is_written = write(fds[1], "one ", 4) == 4;
+        (void)bbi_os_sleep_ns(10000000);
+        _exit(is_written && write(fds[1], "two", 3) == 3 ? 0 : 1);
+    }
+    (void)close(fds[1]);
+    cr_assert_eq(bbi_os_read_all(fds[0], out, sizeof(out)), 7);
+    cr_assert_str_eq(out, "one two");
+    cr_assert_eq(bbi_os_read_all(fds[0], out, sizeof(out)), 0, "again");
+    (void)close(fds[0]);
+    int status = 1;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    int fd = open_lock_file(O_RDWR);
+    cr_assert_eq(write(fd, "0123456789", 10), 10);
+    cr_assert_eq(lseek(fd, 2, SEEK_SET), 2);
+    cr_assert_eq(bbi_os_read_all(fd, out, 5), 5);
+    cr_assert_eq(memcmp(out, "23456", 5), 0);
+    (void)close(fd);
+    cr_assert_eq(bbi_os_read_all(fd, out, 5), -EBADF);
+}
