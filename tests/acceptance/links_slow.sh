@@ -89,16 +89,7 @@ publish_once()
 calls() { grep -vcE 'nanosleep|sendto|futex|membarrier|\+\+\+|---' "$box/$1.trace"; }
 wakes() { grep -cE 'sendto|futex|membarrier' "$box/$1.trace"; }
 
-# On a busy box a run takes longer, and so holds more of what is done once in some milliseconds: tried thrice.
 costs_the_same()
-{
-    local try
-    for try in 1 2 3; do
-        cost_the_same && return 0
-    done
-    return 1
-}
-cost_the_same()
 {
     local free stuck
     traffic sub-b b sub expect=100000000 seconds=300

@@ -7,7 +7,8 @@
  *   traffic peer|unpeer BUS host=H port=P [once=1]   asks this bus's busbard for it, prints `status N`
  *   traffic links BUS               one line for each link of this bus's busbard: what bb_bridge_links() says
  *
- * pub  messages=N rings=R topics=T bytes=MAX rate=PER-SECOND (0: as fast as it goes) other=K (every Kth message more,
+ * pub  as a capture thread does, it never tidies up after others: what it costs is publishing
+ *      messages=N rings=R topics=T bytes=MAX rate=PER-SECOND (0: as fast as it goes) other=K (every Kth message more,
  *      of a topic that nobody there wants) name=NODE seed=N wait=MS (until somebody wants it) way=WORD
  *      stay=0 (ends when all is published)
  * sub  expect=N boxes=B (that must know our interest; `ready` is printed then) seconds=S (patience) lossy=1
@@ -104,12 +105,12 @@ limited(const char *name, uint64_t absent, uint64_t max)
 }
 
 static struct bb_endpoint *
-attach(const char *bus, const char *name)
+attach(const char *bus, const char *name, uint32_t flags)
 {
     struct bb_error error = {0};
     struct bb_endpoint *ep;
     const struct bb_endpoint_opts opts = {
-        .size = sizeof(opts), .bus = bus, .name = name, .error = &error};
+        .size = sizeof(opts), .bus = bus, .name = name, .flags = flags, .error = &error};
     int rc = bb_endpoint_open(&ep, &opts);
     if (rc != 0) {
         fail(bus, rc, error.sentence);
@@ -250,7 +251,7 @@ publish_all(const char *bus)
     uint64_t other = number_of("other", 0);
     uint64_t life = mix(number_of("seed", (uint64_t)now_ns()), (uint64_t)getpid()) << 8;
     uint64_t others = 0;
-    struct bb_endpoint *ep = attach(bus, text_of("name", NULL));
+    struct bb_endpoint *ep = attach(bus, text_of("name", NULL), BB_ATTACH_CAPTURE);
     for (unsigned r = 0; r < ring_count; r++) {
         open_ring(&rings[r], ep, topics);
     }
@@ -461,7 +462,7 @@ subscribe_all(const char *bus)
     flags |= number_of("lossy", 0) != 0 ? 0u : (uint32_t)BB_SUBSCRIBER_RELIABLE;
     flags |= number_of("copies", 0) != 0 ? (uint32_t)BB_SUBSCRIBER_COPIES : 0u;
     (void)snprintf(prefix, sizeof(prefix), "link/%.32s/", text_of("way", "wanted"));
-    struct bb_endpoint *ep = attach(bus, text_of("name", NULL));
+    struct bb_endpoint *ep = attach(bus, text_of("name", NULL), 0);
     const struct bb_subscriber_opts opts = {.size = sizeof(opts),
                                             .flags = flags,
                                             .prefixes = prefixes,
@@ -490,7 +491,7 @@ static int
 ask_for_link(const char *bus, bool is_peer)
 {
     struct bb_error error = {0};
-    struct bb_endpoint *ep = attach(bus, NULL);
+    struct bb_endpoint *ep = attach(bus, NULL, 0);
     const struct bb_link_opts opts = {
         .size = sizeof(opts),
         .flags = number_of("once", 0) != 0 ? (uint32_t)BB_PEER_ONCE | (uint32_t)BB_PEER_WAIT : 0u,
@@ -508,7 +509,7 @@ list_links(const char *bus)
 {
     static struct bb_link_info links[64];
     struct bb_error error = {0};
-    struct bb_endpoint *ep = attach(bus, NULL);
+    struct bb_endpoint *ep = attach(bus, NULL, 0);
     int n = bb_bridge_links(ep, links, 64, &error);
     if (n < 0) {
         fail("links", n, error.sentence);
