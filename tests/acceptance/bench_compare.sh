@@ -3,6 +3,7 @@
 # Goal    bench/compare makes a table, a budget with verdicts, JSON and plots of what busbar-bench prints; it says when
 #         a run is void, when there is nothing to run, and when gnuplot is missing.
 # Method  A program in place of busbar-bench that prints given figures: nothing is measured here.
+# bb-long
 set -u
 source_dir=$1
 passed=0 failed=0

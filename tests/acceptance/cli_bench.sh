@@ -3,6 +3,7 @@
 # Goal    `busbar bench` and `busbar latency` measure, disturb nobody, and leave nothing behind, however they end.
 # Method  Short runs on a bus of their own and on one that is there; signals to the verb and to its processes.
 #         How fast is not looked at: that is for bench/.
+# bb-long
 . "$(dirname "$0")/cli_common.bash"
 
 nothing_left() { [ -z "$(ls -A "$BUSBAR_DIR")" ]; }

@@ -4,6 +4,7 @@
 # many keys; masters that are killed, that are two, that are full; dumps that come back equal.
 # Method: masters are real processes; what others read must be what was written.  Waits poll with a deadline.
 # bb-timeout: 300
+# bb-long
 . "$(dirname "$0")/cli_common.bash" "$@"
 [ -n "${BB_SANITIZE:-}" ] && limit=120
 

@@ -3,6 +3,7 @@
 # Goal: TAB completes verbs, nouns, options and their values from the program's table, and the names of
 # buses, nodes and topics from the bus; it makes no bus, never waits, and is silent about failures.
 # Method: calls the completion function as bash does, with the words that bash would make of a line.
+# bb-long
 . "$(dirname "$0")/cli_common.bash" "$@"
 
 . "$source_dir/tools/completion/busbar.bash"

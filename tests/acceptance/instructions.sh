@@ -11,6 +11,7 @@
 # A build that is not optimised, has kill points or is not of gcc is not counted: then the library is built
 # once more, as people get it, in BUILD/instructions.
 # bb-timeout: 400
+# bb-long
 # bb-not-sanitized
 set -euo pipefail
 export LC_ALL=C

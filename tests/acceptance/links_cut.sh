@@ -10,6 +10,7 @@
 # so that the traffic outlasts the cuts), BB_ENGINES, BB_SEED, BB_OTHER (7: every so manieth message more is of a topic that
 # nobody wants; 0 by night: a ring that is overwritten before the link read it loses these as well, and gaps count them).
 # bb-timeout: 400
+# bb-long
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"
 

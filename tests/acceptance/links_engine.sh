@@ -7,6 +7,7 @@
 # kernels do; a user without rights has 64 KiB of memory to lock.  In each case busbard chooses by itself, says so, and
 # the link carries traffic without loss.  With --engine io_uring it refuses to start instead.
 # shellcheck source=tests/acceptance/links_common.bash
+# bb-long
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"
 
 find_engines

@@ -7,6 +7,7 @@
 # grows by at most 64 MiB.  Then a thousand strangers at once, with 32 descriptors.
 # Environment: BB_SLOW=1 plays the case that takes 30 s too (a frame in single bytes), BB_ENGINES, BB_SEED.
 # bb-timeout: 400
+# bb-long
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"
 

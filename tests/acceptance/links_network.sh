@@ -9,6 +9,7 @@
 # Environment: BB_MESSAGES (40,000), BB_LOSS_S (seconds at each loss: 2; by night 600), BB_ONE_WAY_S (4; 30),
 # BB_ENGINES, BB_SEED.
 # bb-timeout: 400
+# bb-long
 # bb-once: what it does to memory links_cut and unit/link do too.
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"

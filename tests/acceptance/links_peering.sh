@@ -8,6 +8,7 @@
 # with messages on their way.  Statuses are those that `traffic sub` counts, in order with the link's messages.
 # Environment: BB_KILLS (3; by night 500), BB_CROSSINGS (2: both dial at once; by night 100), BB_ALL, BB_ENGINES, BB_SEED.
 # bb-timeout: 300
+# bb-long
 # bb-once
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"

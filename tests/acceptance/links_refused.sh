@@ -6,6 +6,7 @@
 # never do is played by the openssl program, which must not be sent one byte of the application.
 # Environment: BB_ENGINES.
 # bb-timeout: 300
+# bb-long
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"
 

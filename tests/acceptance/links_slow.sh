@@ -8,6 +8,7 @@
 # messages in both runs).  Then the peer goes on: published = delivered + gaps, to the message, with each policy.
 # Environment: BB_STUCK_S (3; by night 60), BB_MESSAGES (60,000 in that time), BB_ENGINES, BB_SEED.
 # bb-timeout: 400
+# bb-long
 # bb-once
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"

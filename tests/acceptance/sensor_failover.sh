@@ -9,6 +9,7 @@
 #
 # usage: sensor_failover.sh SOURCE_DIR BUILD_DIR; BB_DATA: the data directory; SEED: of an earlier run
 # bb-timeout: 300
+# bb-long
 . "$1/tests/acceptance/cli_common.bash"
 
 sensor=$build_dir/tools/busbar-sensor

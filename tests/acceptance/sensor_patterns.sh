@@ -8,6 +8,7 @@
 #
 # usage: sensor_patterns.sh SOURCE_DIR BUILD_DIR; BB_DATA: the data directory
 # bb-timeout: 300
+# bb-long
 . "$1/tests/acceptance/cli_common.bash"
 
 sensor=$build_dir/tools/busbar-sensor

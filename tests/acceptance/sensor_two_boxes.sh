@@ -11,6 +11,7 @@
 # Environment: BB_DATA (real captures, on the first engine and without sanitizers; without it only the made one), BB_ALL,
 # BB_ENGINES, BB_SEED.
 # bb-timeout: 400
+# bb-long
 # bb-once
 # shellcheck source=tests/acceptance/links_common.bash
 . "$(dirname "${BASH_SOURCE[0]}")/links_common.bash"

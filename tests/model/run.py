@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 # bb-timeout: 300
+# bb-long
 """tests/model/run.py - searches every model; each that leaves something out must lead to its fault.
 
 usage: run.py [WORD]    only the cases whose name holds WORD

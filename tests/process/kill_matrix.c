@@ -11,6 +11,7 @@
  *            finds itself evicted and accounts for every message.
  *
  * bb-timeout: 300
+ * bb-long
  */
 #include "busbar/cluster.h"
 #include "busbar/inspect.h"

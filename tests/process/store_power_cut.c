@@ -12,6 +12,7 @@
  *   mutants: with syncs of one kind taken out of the log, nearly every seed must be found damaged.
  *
  * BB_IMAGES (default 200) in all, BB_SEED (default 1).  bb-timeout: 600
+ * bb-long
  */
 #include "busbar/store.h"
 #include "lib/store/generation.h"

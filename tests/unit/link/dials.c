@@ -3,6 +3,7 @@
  * Goal    What becomes of an address that is dialed: one link whoever dials, tried again until it comes up, once if that
  *         was asked for, ended for good when it is taken down.
  * Method  Hubs of one thread; both dial in every order; sentences and events are held against what a caller is promised.
+ * bb-long
  */
 #include "tests/unit/link/proxy.h"
 

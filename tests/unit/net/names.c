@@ -3,6 +3,7 @@
  * Goal: a name that takes its time holds nobody up: neither the wait, nor other names, nor connections; what comes back
  * after its connection was given up is dropped; threads are bounded and end.
  * Method: a resolver of our own, which keeps names that begin with "slow" until the test lets them go.
+ * bb-long
  */
 #include "tests/unit/net/net_pair.h"
 #include <dirent.h>

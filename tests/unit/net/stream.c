@@ -2,6 +2,7 @@
 /*
  * Goal: bytes arrive once, in order and whole, whatever their sizes, however slow the reader, however few the buffers.
  * Method: random pieces of a pool, XXH3 over what was sent and what came.
+ * bb-long
  */
 #include "tests/unit/net/net_pair.h"
 
