@@ -51,7 +51,7 @@ trap 'stop_boxes; clean_up' EXIT
 
 port_of() { sed -n 's/^listening on .*:\([0-9]*\)$/\1/p;T;q' "$box/control.log"; }
 has_port() { [ -n "$(port_of)" ]; }
-done_with() { [ -e "$box/$1.code" ]; }
+done_with() { [ -s "$box/$1.code" ]; } # it is there before the shell writes it
 
 # run_block FILE - its output in FILE.printed, its exit code in FILE.code.
 run_block()
