@@ -2,8 +2,9 @@
 /*
  * shm/audience.c - limits, eviction and waking, from the publisher's side.
  *
- * The slowest reliable cursor c sets two limits: n < c + D, and no byte beyond the position of c plus C.
- * When that cursor equals our own n, descriptor n still holds an old message: our own position counts then.
+ * The slowest reliable cursor c sets two limits: n < b + D, where b is the number at which its burst begins,
+ * and no byte beyond the position of c plus C.  When that cursor equals our own n, descriptor n still holds an
+ * old message: our own position counts then, and b is the first of the burst that may take n in.
  */
 #include "shm/audience.h"
 #include "shm/hook.h"
@@ -120,12 +121,25 @@ read_filter(struct bbi_audience *aud, struct bbi_listener *l)
 static bool
 is_intact(const struct bbi_writer *w, uint64_t c)
 {
-    if (c == w->n) {
-        return true;
+    uint64_t first, pos;
+    return bbi_writer_locate(w, c, &first, &pos);
+}
+
+/* Nothing that a reader at cursor c needs may be overwritten: not its bytes, nor the descriptor of its burst. */
+static void
+limit_to(struct bbi_audience *aud, uint64_t c)
+{
+    struct bbi_writer *w = aud->writer;
+    uint64_t first, pos;
+    if (!bbi_writer_locate(w, c, &first, &pos)) { /* cannot be: it was protected */
+        first = c;
+        pos = w->claim_pos - w->map.pay_bytes;
     }
-    return w->n - c < w->map.depth
-           && w->claim_pos - bbi_load_relaxed(&w->map.desc[c & w->map.desc_mask].pos)
-                  <= w->map.pay_bytes;
+    bbi_writer_limit(w, bbi_max_u64(first + w->map.depth, w->n), pos + w->map.pay_bytes);
+    /* When half is used up; then each time that a share more is. */
+    aud->nudge_seq = bbi_max_u64(c + w->map.depth / 2, w->n + w->map.depth / NUDGE_SHARE);
+    aud->nudge_pos =
+        bbi_max_u64(pos + w->map.pay_bytes / 2, w->pos + w->map.pay_bytes / NUDGE_SHARE);
 }
 
 static uint64_t
@@ -211,13 +225,7 @@ refresh_limits(struct bbi_audience *aud)
         bbi_writer_limit(w, UINT64_MAX, UINT64_MAX);
         aud->nudge_seq = aud->nudge_pos = UINT64_MAX;
     } else {
-        uint64_t pos =
-            min == w->n ? w->pos : bbi_load_relaxed(&w->map.desc[min & w->map.desc_mask].pos);
-        bbi_writer_limit(w, min + w->map.depth, pos + w->map.pay_bytes);
-        /* When half is used up; then each time that a share more is. */
-        aud->nudge_seq = bbi_max_u64(min + w->map.depth / 2, w->n + w->map.depth / NUDGE_SHARE);
-        aud->nudge_pos =
-            bbi_max_u64(pos + w->map.pay_bytes / 2, w->pos + w->map.pay_bytes / NUDGE_SHARE);
+        limit_to(aud, min);
     }
     return slowest;
 }

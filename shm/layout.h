@@ -190,10 +190,11 @@ static_assert(offsetof(struct bbi_bus, bells) == 0x26000, "layout 1");
 struct bbi_desc {
     bbi_u64 seq; /* n when readable; BBI_BUSY | n while being replaced; 0 never written.  R1, R3 */
     bbi_u64 pos; /* byte position that never wraps; payload at pos mod C, never across the end */
-    bbi_u32 len; /* payload bytes */
+    bbi_u32 len; /* payload bytes of each message of the burst */
     bbi_u32 tag; /* index in the dictionary; BBI_TAG_SPILL: the topic leads the payload */
     bbi_u32 ts;  /* CLOCK_MONOTONIC in units of 64 ns, low 32 bits */
-    bbi_u32 flags; /* low 16: kind, format, reply, priority; high 16: ttl for bridges */
+    bbi_u32
+        flags; /* low 16: kind, format, reply, priority; high 16: messages after the first, growing.  R1 */
 };
 static_assert(sizeof(struct bbi_desc) == 32, "layout 1");
 

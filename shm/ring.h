@@ -4,9 +4,10 @@
  *
  * Used by    ring_write.h and ring_read.h, which share these pointers.  Knows no topics' meaning, no
  *            members, no system calls: models, race tests and the product run the same code.
- * Shape      D descriptors of 32 bytes and C payload bytes.  Message n lies in descriptor n mod D and at
- *            byte position pos, which never wraps and never lets a message cross the end.  The first
- *            message is number D, so a descriptor that holds 0 was never written.
+ * Shape      D descriptors of 32 bytes and C payload bytes.  Message n belongs to slot n mod D: there stands its
+ *            descriptor, or it is one of a burst (burst.h) that began in a slot before.  Its bytes lie at a
+ *            position which never wraps and never lets a message cross the end.  The first message is
+ *            number D, so a descriptor that holds 0 was never written.
  */
 #ifndef BUSBAR_SHM_RING_H
 #define BUSBAR_SHM_RING_H
@@ -26,7 +27,7 @@ enum {
     BBI_WRITE_AHEAD_BYTES = 1024,
     BBI_RACY_WORDS_BYTES = 64, /* copied by relaxed words up to here, by memcpy above */
     BBI_BATCH_MSGS = 32,
-    BBI_PAYLOAD_ALIGN = 32,
+    BBI_PAYLOAD_ALIGN = 16,
 };
 
 /* The parts of one ring in this process's mapping, with sizes that were checked once. */
@@ -75,7 +76,7 @@ bbi_is_small_racy(const void *src, size_t bytes)
 }
 
 /*
- * bbi_copy_small_racy - bbi_copy_racy() for few whole words: no call.  Payloads begin at multiples of 32, so
+ * bbi_copy_small_racy - bbi_copy_racy() for few whole words: no call.  Payloads begin at multiples of 16, so
  * that a last word that is only half theirs may be read too.
  */
 static inline void

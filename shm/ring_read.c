@@ -2,8 +2,8 @@
 /*
  * shm/ring_read.c - the reader's side.
  *
- *   seq == cursor   readable
- *   seq <  cursor   not written yet (0: never)          BUSY | cursor: being written
+ *   seq == cursor   a burst begins here, readable
+ *   seq <  cursor   amid a burst, or not written yet (0: never)          BUSY | cursor: being written
  *   seq >  cursor   lapped: find the first message that is still whole, with a margin, and count the rest
  */
 #include "shm/ring_read.h"
@@ -32,32 +32,56 @@ desc_at(const struct bbi_reader *r, uint64_t seq)
 uint64_t
 bbi_reader_tail(const struct bbi_reader *r)
 {
-    uint64_t tail = bbi_load_acquire(&r->map.hdr->tail_seq); /* R5; a hint here */
-    uint64_t end = tail + r->map.depth;
-    while (tail != end && bbi_load_acquire(&desc_at(r, tail)->seq) == tail) { /* R1 */
-        tail++;
+    uint64_t tail =
+        bbi_load_acquire(&r->map.hdr->tail_seq); /* R5; a hint here.  The end of a burst */
+    uint64_t end = tail + r->map.depth, word;
+    struct bbi_burst b;
+    while (bbi_is_before(tail, end) && bbi_burst_load(&r->map, tail, &b, &word)) { /* R1 */
+        tail += b.count;
     }
     return tail;
+}
+
+/* The burst that was read to the cursor has grown since. */
+static bool
+has_grown(const struct bbi_reader *r, struct bbi_burst *out)
+{
+    const struct bbi_burst *b = &r->burst;
+    uint64_t word;
+    return b->count != 0 && b->first + b->count == r->cursor
+           && bbi_burst_load(&r->map, b->first, out, &word) && bbi_burst_has(out, r->cursor);
+}
+
+/* The burst that the cursor is amid; one that was known ended there, or grew. */
+static bool
+find_amid(const struct bbi_reader *r, struct bbi_burst *out)
+{
+    const struct bbi_burst *b = &r->burst;
+    uint64_t word;
+    bool is_known = b->count != 0 && b->first + b->count == r->cursor;
+    return is_known ? has_grown(r, out) : bbi_burst_find(&r->map, r->cursor, out, &word);
 }
 
 bool
 bbi_reader_is_at_tail(const struct bbi_reader *r)
 {
-    uint64_t w = bbi_load_acquire(&desc_at(r, r->cursor)->seq) & ~BBI_BUSY; /* R1 */
-    uint64_t v = bbi_load_acquire(&desc_at(r, r->cursor)->seq);             /* R1 */
-    return v != r->cursor && !bbi_is_before(r->cursor, w);
+    struct bbi_burst b;
+    uint64_t word;
+    if (bbi_burst_has(&r->burst, r->cursor) || bbi_burst_load(&r->map, r->cursor, &b, &word)
+        || word == r->cursor || bbi_is_before(r->cursor, word & ~BBI_BUSY)) {
+        return false;
+    }
+    return !find_amid(r, &b);
 }
 
-/* Message seq is in its descriptor, and its payload was not overwritten so far. */
+/* Message seq is described, and its payload was not overwritten so far. */
 static bool
 is_safe(const struct bbi_reader *r, uint64_t seq)
 {
-    struct bbi_desc *d = desc_at(r, seq);
-    if (bbi_load_acquire(&d->seq) != seq) { /* R1 */
-        return false;
-    }
-    uint64_t pos = bbi_load_acquire(&d->pos);                               /* R3 */
-    return bbi_load_relaxed(&d->seq) == seq && bbi_reader_is_whole(r, pos); /* R3, R2 */
+    struct bbi_burst b;
+    uint64_t word;
+    return bbi_burst_find(&r->map, seq, &b, &word)            /* R1, R3 */
+           && bbi_reader_is_whole(r, bbi_burst_pos(&b, seq)); /* R2 */
 }
 
 /* The first safe message of [lo, hi): what is safe is a tail of the window, so halve it. */
@@ -159,19 +183,21 @@ take_base(struct bbi_reader *r)
 static int
 rewind_base(struct bbi_reader *r, uint64_t at)
 {
-    for (uint64_t s = r->start; s != at; s++) {
-        struct bbi_desc *d = desc_at(r, s);
-        uint32_t tag = bbi_load_acquire(&d->tag); /* R3 */
-        if (bbi_load_acquire(&d->seq) != s) {     /* R1, R3 */
+    struct bbi_burst b;
+    uint64_t word;
+    for (uint64_t s = r->start; s != at;) {
+        if (!bbi_burst_find(&r->map, s, &b, &word)) { /* R1, R3 */
             return BB_EAGAIN;
         }
-        if (tag == BBI_TAG_SPILL) {
-            r->spill_seen--;
-        } else if (tag < r->tag_count) {
-            r->tags[tag].seen--;
+        uint64_t count = bbi_min_u64(b.first + b.count, at) - s;
+        if (b.tag == BBI_TAG_SPILL) {
+            r->spill_seen -= count;
+        } else if (b.tag < r->tag_count) {
+            r->tags[b.tag].seen -= count;
         } else {
             return BB_EAGAIN;
         }
+        s += count;
     }
     return 0;
 }
@@ -212,40 +238,100 @@ bbi_reader_base_here(struct bbi_reader *r)
     return r->is_based ? 0 : BB_EAGAIN;
 }
 
-int
-bbi_reader_not_ready(struct bbi_reader *r, uint64_t v, uint64_t *number)
+/* Neither there nor amid a burst: nothing yet, or lapped. */
+static int
+not_ready(struct bbi_reader *r, uint64_t v, uint64_t tail, uint64_t *number)
 {
-    uint64_t written = v & ~BBI_BUSY;
     if (v == r->cursor) { /* it was there, and replaced while its fields were read */
         *number = bbi_reader_overrun(r);
         return BB_EOVERRUN;
     }
-    if (!bbi_is_before(r->cursor, written)) {
+    if (!bbi_is_before(r->cursor, v & ~BBI_BUSY) && !bbi_is_before(r->cursor, tail)) {
         *number = v;
         return BBI_READ_NONE;
     }
     /* A foreign word: never go further than what the publisher announced, or one lap if it did not yet. */
-    uint64_t tail = bbi_reader_tail(r);
     *number = move_on(r, bbi_is_before(r->cursor, tail) ? tail : r->cursor + 1);
     return BB_EOVERRUN;
 }
 
+/* The cursor is within b: is it sound, and still there? */
+static int
+turn_to(struct bbi_reader *r, const struct bbi_burst *b, uint64_t *number)
+{
+    if (!bbi_burst_is_sound(&r->map, b)) {
+        return BB_ECORRUPT;
+    }
+    if (!bbi_reader_is_whole(r, bbi_burst_pos(b, r->cursor))) { /* R2 */
+        *number = bbi_reader_overrun(r);
+        return BB_EOVERRUN;
+    }
+    r->burst = *b;
+    return BBI_READ_ITEM;
+}
+
+int
+bbi_reader_turn_slowly(struct bbi_reader *r, uint64_t *number)
+{
+    struct bbi_burst b;
+    uint64_t word;
+    if (bbi_burst_load(&r->map, r->cursor, &b, &word)) {
+        return turn_to(r, &b, number);
+    }
+    bool is_lapped = word == r->cursor || bbi_is_before(r->cursor, word & ~BBI_BUSY);
+    if (!is_lapped && find_amid(r, &b)) {
+        return turn_to(r, &b, number);
+    }
+    uint64_t tail = bbi_reader_tail(r);
+    /* Announced since we looked: then it is to be seen now, as a burst or as one more of one. */
+    if (!is_lapped && bbi_is_before(r->cursor, tail)
+        && (bbi_burst_load(&r->map, r->cursor, &b, &word) || find_amid(r, &b))) {
+        return turn_to(r, &b, number);
+    }
+    return not_ready(r, word, tail, number);
+}
+
+void
+bbi_reader_resume(struct bbi_reader *r)
+{
+    const struct bbi_burst *b = &r->burst;
+    if (bbi_burst_has(b, r->cursor) && r->cursor != b->first
+        && !bbi_reader_is_whole(r, bbi_burst_pos(b, r->cursor))) { /* R2 */
+        r->burst.count = 0;
+    }
+}
+
+/* What the messages at the cursor that were counted but not committed were counted for. */
+static uint32_t
+tag_of_uncommitted(const struct bbi_reader *r)
+{
+    struct bbi_burst b;
+    uint64_t word;
+    const struct bbi_desc *d = desc_at(r, r->cursor);
+    if (bbi_load_acquire(&d->seq) != (BBI_BUSY | r->cursor) /* R1: else it was to be one more */
+        && bbi_burst_find(&r->map, r->cursor - 1, &b, &word)) {
+        return b.tag;
+    }
+    return bbi_load_acquire(&d->tag);
+}
+
 /*
- * Takes back the message that was counted but never committed: its publisher died in between.
+ * Takes back the messages that were counted but never committed: their publisher died in between.
  * False when the counters do not speak of exactly the messages before the cursor.
  */
 static bool
 counters_match(struct bbi_reader *r, uint64_t sum, bool is_final)
 {
     uint64_t committed = r->cursor - r->map.depth;
-    if (sum == committed + 1 && is_final) {
-        uint32_t tag = bbi_load_acquire(&desc_at(r, r->cursor)->tag);
+    uint64_t more = sum - committed;
+    if (is_final && more != 0 && more <= r->map.batch_msgs) {
+        uint32_t tag = tag_of_uncommitted(r);
         if (tag < r->tag_count) {
-            r->now[tag]--;
+            r->now[tag] -= more;
         } else {
-            r->spill_now--;
+            r->spill_now -= more;
         }
-        sum--;
+        sum = committed;
     }
     /* A publisher in motion would have committed, or counted one more, by the time we look again. */
     return sum == committed && bbi_reader_is_at_tail(r);

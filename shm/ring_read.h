@@ -11,7 +11,7 @@
 #ifndef BUSBAR_SHM_RING_READ_H
 #define BUSBAR_SHM_RING_READ_H
 
-#include "shm/ring.h"
+#include "shm/burst.h"
 
 /* What the reader keeps for each topic of the ring; small, since each message touches one. */
 struct bbi_tag {
@@ -23,10 +23,11 @@ struct bbi_tag {
 
 struct bbi_reader {
     struct bbi_ring_map map;
-    uint64_t cursor;      /* next message to look at */
-    uint64_t known_tail;  /* announced when we last looked; a hint */
-    uint64_t next_pos;    /* where the message at the cursor probably begins; a hint */
-    struct bbi_tag *tags; /* the caller's; tag_count of them are filled */
+    uint64_t cursor;        /* next message to look at */
+    struct bbi_burst burst; /* the last one that was looked at: checked */
+    uint64_t known_tail;    /* announced when we last looked; a hint */
+    uint64_t next_pos;      /* where the message at the cursor probably begins; a hint */
+    struct bbi_tag *tags;   /* the caller's; tag_count of them are filled */
     uint32_t tag_count;
     bool is_behind;     /* by more than a visit takes: what is ahead may be touched */
     bool is_based;      /* seen includes what was committed before start */
@@ -78,20 +79,24 @@ int bbi_reader_base_here(struct bbi_reader *r);
  */
 int bbi_reader_rebase(struct bbi_reader *r);
 
+/* count messages from the cursor on, of one burst, are dealt with: step over them. */
+static inline void
+bbi_reader_pass_all(struct bbi_reader *r, uint32_t tag, uint64_t count)
+{
+    if (BBI_UNLIKELY(tag == BBI_TAG_SPILL)) {
+        r->spill_seen += count;
+    } else {
+        r->tags[tag].seen += count;
+    }
+    r->cursor += count;
+}
+
 /* The message at the cursor is dealt with: step over it. */
 static inline void
 bbi_reader_pass(struct bbi_reader *r, uint32_t tag)
 {
-    if (BBI_UNLIKELY(tag == BBI_TAG_SPILL)) {
-        r->spill_seen++;
-    } else {
-        r->tags[tag].seen++;
-    }
-    r->cursor++;
+    bbi_reader_pass_all(r, tag, 1);
 }
-
-/* Not what is at the cursor: nothing yet, or lapped.  v: the word there; *number: as item->seq. */
-int bbi_reader_not_ready(struct bbi_reader *r, uint64_t v, uint64_t *number);
 
 /* Something was announced: its lines may come together with the news, not one after the other. */
 static inline void
@@ -101,23 +106,13 @@ bbi_reader_prefetch_next(const struct bbi_reader *r)
     bbi_prefetch_read(r->map.pay + (r->next_pos & r->map.pay_mask));
 }
 
-/* The other fields of message n's descriptor, R3; false when it was replaced meanwhile. */
-static inline bool
-bbi_reader_load(struct bbi_desc *d, uint64_t n, struct bbi_item *item)
-{
-    item->pos = bbi_load_acquire(&d->pos);
-    item->bytes = bbi_load_acquire(&d->len);
-    item->ts = bbi_load_acquire(&d->ts);
-    item->attr = bbi_load_acquire(&d->flags) & BBI_ATTR_MASK;
-    return bbi_load_relaxed(&d->seq) == n; /* R3: after the acquire loads above */
-}
-
 /* Descriptors ahead; and where there are more topics than a cache holds, what we keep of one that comes. */
 static inline void
-bbi_reader_prefetch(const struct bbi_reader *r, const struct bbi_desc *d, uint64_t n)
+bbi_reader_prefetch(const struct bbi_reader *r, uint64_t n)
 {
     const struct bbi_ring_map *m = &r->map;
-    bbi_prefetch_read(d + BBI_READ_AHEAD_DESCS); /* beyond the last: a hint that misses */
+    bbi_prefetch_read(&m->desc[n & m->desc_mask]
+                      + BBI_READ_AHEAD_DESCS); /* beyond the last: a hint that misses */
     if (BBI_UNLIKELY(r->tag_count > BBI_CACHED_TAGS)) {
         uint32_t tag =
             bbi_load_relaxed(&m->desc[(n + BBI_READ_AHEAD_TAGS) & m->desc_mask].tag); /* a hint */
@@ -125,14 +120,64 @@ bbi_reader_prefetch(const struct bbi_reader *r, const struct bbi_desc *d, uint64
     }
 }
 
-/* Lapped, not there yet, or replaced while it was looked at. */
-static inline int
-bbi_reader_miss(struct bbi_reader *r, uint64_t v, struct bbi_item *item)
+/*
+ * bbi_reader_is_whole - 1 if no byte of the message at pos was overwritten before this call.
+ *
+ * Order     the caller's reads are before it: bbi_copy_racy() or bbi_fence_acquire(), R2.
+ */
+static inline bool
+bbi_reader_is_whole(const struct bbi_reader *r, uint64_t pos)
 {
-    uint64_t number;
-    int rc = bbi_reader_not_ready(r, v, &number);
-    *item = (struct bbi_item){.seq = number};
-    return rc;
+    return bbi_load_relaxed(&r->map.hdr->claim_pos.v) - pos <= r->map.pay_bytes; /* R2 */
+}
+
+/*
+ * bbi_reader_turn_slowly - no good burst begins at the cursor: the one that we know may have grown, or the cursor
+ * is amid one; or there is nothing yet, or we were lapped.
+ *
+ * Returns   BBI_READ_ITEM: r->burst has the cursor; BBI_READ_NONE; BB_EOVERRUN, BB_ECORRUPT; *number as item->seq.
+ */
+int bbi_reader_turn_slowly(struct bbi_reader *r, uint64_t *number);
+
+/*
+ * bbi_reader_resume - after some time: if the burst that the cursor is amid was overwritten meanwhile it is
+ * forgotten, so that the next look finds out.
+ */
+void bbi_reader_resume(struct bbi_reader *r);
+
+/*
+ * bbi_reader_turn_quickly - *b is the burst that begins at message n.  Also its bytes are looked at, R2: a slot
+ * in which no burst began in the laps since holds an old one.  0: bbi_reader_turn() knows more.
+ */
+static inline int
+bbi_reader_turn_quickly(const struct bbi_reader *r, uint64_t n, struct bbi_burst *b)
+{
+    uint64_t word;
+    return BBI_LIKELY(bbi_burst_load(&r->map, n, b, &word))
+           && BBI_LIKELY(bbi_burst_is_sound(&r->map, b))
+           && BBI_LIKELY(bbi_reader_is_whole(r, b->pos));
+}
+
+/* bbi_reader_turn - makes r->burst the one that has the message at the cursor.  As bbi_reader_turn_slowly(). */
+static inline int
+bbi_reader_turn(struct bbi_reader *r, uint64_t *number)
+{
+    struct bbi_burst b;
+    if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, r->cursor, &b))) {
+        return bbi_reader_turn_slowly(r, number);
+    }
+    r->burst = b;
+    return BBI_READ_ITEM;
+}
+
+/* Those of the burst that nobody here wants, up to end. */
+static inline void
+bbi_reader_skip(struct bbi_reader *r, uint64_t end)
+{
+    const struct bbi_burst *b = &r->burst;
+    uint64_t left = bbi_min_u64(b->first + b->count - r->cursor, end - r->cursor);
+    r->filtered += left;
+    bbi_reader_pass_all(r, b->tag, left);
 }
 
 /*
@@ -145,55 +190,38 @@ static inline int
 bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint64_t end)
 {
     const struct bbi_ring_map *m = &r->map;
-    for (uint64_t n = r->cursor; n != end; n = r->cursor) {
-        struct bbi_desc *d = &m->desc[n & m->desc_mask];
-        uint64_t v =
-            bbi_load_acquire(&d->seq); /* R1: pairs with the release in bbi_writer_commit() */
-        if (BBI_UNLIKELY(v != n)) {
-            return bbi_reader_miss(r, v, item);
-        }
-        if (r->is_behind) {
-            bbi_reader_prefetch(r, d, n);
-        }
-        item->tag = bbi_load_acquire(&d->tag); /* R3 */
-        if (BBI_LIKELY(item->tag < r->tag_count) && !r->tags[item->tag].is_wanted) {
-            if (BBI_UNLIKELY(bbi_load_relaxed(&d->seq) != n)) { /* R3 */
-                return bbi_reader_miss(r, n, item);
+    const struct bbi_burst *b = &r->burst;
+    *item = (struct bbi_item){0};
+    while (r->cursor != end) {
+        if (!bbi_burst_has(b, r->cursor)) {
+            int rc = bbi_reader_turn(r, &item->seq);
+            if (BBI_UNLIKELY(rc != BBI_READ_ITEM)) {
+                return rc;
             }
-            r->filtered++;
-            bbi_reader_pass(r, item->tag);
+            if (r->is_behind) {
+                bbi_reader_prefetch(r, r->cursor);
+            }
+        }
+        item->tag = b->tag;
+        if (BBI_UNLIKELY(b->tag >= r->tag_count && b->tag != BBI_TAG_SPILL)) {
+            return BBI_READ_TAG;
+        }
+        if (b->tag != BBI_TAG_SPILL && !r->tags[b->tag].is_wanted) {
+            bbi_reader_skip(r, end);
             continue;
         }
-        if (BBI_UNLIKELY(!bbi_reader_load(d, n, item))) {
-            return bbi_reader_miss(r, n, item);
-        }
-        if (BBI_UNLIKELY(item->tag >= r->tag_count && item->tag != BBI_TAG_SPILL)) {
-            return item->tag < m->dict_count ? BBI_READ_TAG : BB_ECORRUPT;
-        }
-        uint64_t off = item->pos & m->pay_mask;
-        if (BBI_UNLIKELY(item->bytes > m->max_msg || off + item->bytes > m->pay_bytes)) {
-            return BB_ECORRUPT;
-        }
-        item->data = m->pay + off;
+        item->pos = bbi_burst_pos(b, r->cursor);
+        item->data = m->pay + (item->pos & m->pay_mask);
+        item->bytes = b->bytes;
+        item->ts = b->ts;
+        item->attr = b->attr;
+        item->seq = r->cursor - m->depth + 1;
         if (r->is_behind) {
             bbi_prefetch_read(item->data + BBI_READ_AHEAD_BYTES);
         }
-        item->seq = n - m->depth + 1;
         return BBI_READ_ITEM;
     }
-    *item = (struct bbi_item){0};
     return BBI_READ_MORE;
-}
-
-/*
- * bbi_reader_is_whole - 1 if no byte of the message at pos was overwritten before this call.
- *
- * Order     the caller's reads are before it: bbi_copy_racy() or bbi_fence_acquire(), R2.
- */
-static inline bool
-bbi_reader_is_whole(const struct bbi_reader *r, uint64_t pos)
-{
-    return bbi_load_relaxed(&r->map.hdr->claim_pos.v) - pos <= r->map.pay_bytes; /* R2 */
 }
 
 /* bbi_reader_overrun - the message at the cursor was found overwritten while it was used: move on.  Messages lost. */

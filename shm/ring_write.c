@@ -2,9 +2,10 @@
 /*
  * shm/ring_write.c - claim, commit, flush.
  *
- *      watermark moves   slot is BUSY    payload and fields    seq = n      tail, epochs, sleepers
- *   ------ R2 -------------- R3 ----------------------------- R1 ------------------ R5 ---------->
- *          claim                          (the caller)          commit        flush
+ *      watermark moves      payload        slot is BUSY, fields, seq = n       tail, epochs, sleepers
+ *                                          or one more in the open burst
+ *   ------ R2 ------------------------------- R3 ------------------ R1 ------------ R5 ---------->
+ *          claim            (the caller)      commit                                flush
  *
  * A reader that copied bytes looks at the watermark afterwards: whoever overwrote them had moved it first.
  */
@@ -21,6 +22,7 @@ bbi_writer_init(struct bbi_writer *w, const struct bbi_ring_map *map)
         .flushed_seq = map->depth,
         .lim_seq = UINT64_MAX,
         .lim_pos = UINT64_MAX,
+        .burst.kind.what = BBI_NO_KIND,
     };
     bbi_writer_set_free(w);
     bbi_store_relaxed(&map->hdr->tail_seq, w->n); /* nobody reads before the file is linked */
@@ -40,7 +42,8 @@ raise_watermark(struct bbi_writer *w, uint64_t end)
 {
     uint64_t to = bbi_min_u64(bbi_max_u64(end, w->claim_pos + w->map.quantum), w->lim_pos);
     w->claim_pos = to;
-    bbi_store_relaxed(&w->map.hdr->claim_pos.v, to); /* R2: ordered by the fence in claim */
+    bbi_store_relaxed(&w->map.hdr->claim_pos.v, to);
+    bbi_fence_release(); /* R2: pairs with the fence in bbi_copy_racy() */
     BBI_HOOK("ring:watermark");
 }
 
@@ -82,9 +85,55 @@ bbi_writer_claim_slowly(struct bbi_writer *w, uint64_t bytes, void **out)
         raise_watermark(w, end);
     }
     w->pos = pos;
+    if ((pos & m->pay_mask) == 0) {
+        bbi_writer_end_burst(w); /* side by side with the last one only in numbers */
+    }
     bbi_writer_set_free(w);
     bbi_writer_open_loan(w, bytes, out);
     return 0;
+}
+
+void
+bbi_writer_begin(struct bbi_writer *w,
+                 struct bbi_counts *counts,
+                 struct bbi_kind kind,
+                 uint32_t count)
+{
+    struct bbi_desc *d = &w->map.desc[w->n & w->map.desc_mask];
+    uint32_t bytes = (uint32_t)kind.what;
+    uint32_t flags = (uint32_t)(kind.how >> 32) | (count - 1) << BBI_MORE_SHIFT;
+    bbi_store_relaxed(&d->seq, BBI_BUSY | w->n); /* R3 */
+    bbi_fence_release();                         /* R3: pairs with the loads in bbi_burst_load() */
+    BBI_HOOK("ring:busy");
+    bbi_store_relaxed(&d->pos, w->pos); /* relaxed: seq publishes them all */
+    bbi_store_relaxed(&d->len, bytes);
+    bbi_store_relaxed(&d->tag, (uint32_t)(kind.what >> 32));
+    bbi_store_relaxed(&d->ts, (uint32_t)kind.how);
+    bbi_store_relaxed(&d->flags, flags);
+    BBI_HOOK("ring:described");
+    bbi_writer_count(counts, bytes, count);
+    bbi_store_release(&d->seq, w->n); /* R1: pairs with bbi_burst_load() */
+    BBI_HOOK("ring:committed");
+    bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS); /* beyond the end: a hint that misses */
+    w->burst = (struct bbi_open_burst){.kind = kind, .first = w->n, .desc = d, .flags = flags};
+}
+
+int
+bbi_writer_locate(const struct bbi_writer *w, uint64_t c, uint64_t *first, uint64_t *pos)
+{
+    struct bbi_burst b;
+    uint64_t word;
+    if (c == w->n) { /* the open burst may yet take it in */
+        *first = w->burst.kind.what != BBI_NO_KIND ? w->burst.first : c;
+        *pos = w->pos;
+        return 1;
+    }
+    if (!bbi_burst_find(&w->map, c, &b, &word)) {
+        return 0;
+    }
+    *first = b.first;
+    *pos = bbi_burst_pos(&b, c);
+    return w->claim_pos - *pos <= w->map.pay_bytes;
 }
 
 uint32_t

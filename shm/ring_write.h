@@ -13,8 +13,24 @@
 #ifndef BUSBAR_SHM_RING_WRITE_H
 #define BUSBAR_SHM_RING_WRITE_H
 
+#include "shm/burst.h"
 #include "shm/hook.h"
-#include "shm/ring.h"
+
+/* What all messages of a burst have in common, but for where they lie: two words to compare. */
+struct bbi_kind {
+    uint64_t what; /* bytes | tag << 32 */
+    uint64_t how;  /* ts | attr << 32 */
+};
+
+#define BBI_NO_KIND UINT64_MAX /* in what: no message is as large */
+
+/* The burst that the last message is in. */
+struct bbi_open_burst {
+    struct bbi_kind kind; /* BBI_NO_KIND: the next message begins one of its own */
+    uint64_t first;       /* its number */
+    struct bbi_desc *desc;
+    uint32_t flags; /* as in desc */
+};
 
 struct bbi_writer {
     struct bbi_ring_map map;
@@ -22,12 +38,12 @@ struct bbi_writer {
     uint64_t pos; /* its byte position */
     /* A message below both meets no cursor, no watermark, no flush that is due, no end of the ring. */
     uint64_t free_seq, free_pos;
-    struct bbi_desc *slot; /* of the open loan */
-    uint32_t loan_bytes;   /* of each message of the loan */
-    uint32_t loan_count;   /* messages of the loan */
+    struct bbi_open_burst burst;
+    uint32_t loan_bytes; /* of each message of the loan */
+    uint32_t loan_count; /* messages of the loan */
     uint32_t topics;
     uint64_t claim_pos; /* our copy of the watermark */
-    uint64_t lim_seq;   /* n may not reach this: the slowest reliable cursor + D */
+    uint64_t lim_seq;   /* n may not reach this: the burst of the slowest reliable cursor + D */
     uint64_t lim_pos;   /* nor the end of a message exceed this */
     uint64_t flushed_seq, flushed_pos;
     int64_t anchor_mono_ns; /* of the last anchor */
@@ -43,50 +59,37 @@ void bbi_writer_limit(struct bbi_writer *w, uint64_t seq, uint64_t pos);
 /* The rest of a claim: watermark, wrap, limits.  Opens the loan or says why not. */
 BB_MUST_USE int bbi_writer_claim_slowly(struct bbi_writer *w, uint64_t bytes, void **out);
 
-/* Marks the descriptor BUSY and hands out the bytes at pos. */
+/* Hands out the bytes at pos. */
 static inline void
 bbi_writer_open_loan(struct bbi_writer *w, uint64_t bytes, void **out)
 {
-    const struct bbi_ring_map *m = &w->map;
-    struct bbi_desc *d = &m->desc[w->n & m->desc_mask];
-    unsigned char *at = m->pay + (w->pos & m->pay_mask);
-    bbi_store_relaxed(&d->seq, BBI_BUSY | w->n); /* R3 */
-    bbi_fence_release(); /* R2, R3: pairs with the fence in bbi_copy_racy() and the loads of the reader */
+    unsigned char *at = w->map.pay + (w->pos & w->map.pay_mask);
     BBI_HOOK("ring:claimed");
-    w->slot = d;
     w->loan_bytes = (uint32_t)bytes;
     w->loan_count = 1;
     *out = at;
-    bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS); /* beyond the end: a hint that misses */
-    bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES);
+    bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES); /* beyond the end: a hint that misses */
 }
 
 /*
  * bbi_writer_open_loans - as many of count messages, each of bytes, as need no second look; the first does.
- * They lie side by side, each at a multiple of BBI_PAYLOAD_ALIGN, and so do their descriptors.  How many.
+ * They lie side by side, each at a multiple of BBI_PAYLOAD_ALIGN.  How many.
  */
 static inline uint32_t
 bbi_writer_open_loans(struct bbi_writer *w, uint64_t bytes, uint32_t count, void *out[])
 {
-    const struct bbi_ring_map *m = &w->map;
-    uint64_t room = bbi_align_up(bytes, BBI_PAYLOAD_ALIGN);
-    uint64_t n = w->n, most = bbi_min_u64(count, m->depth - (n & m->desc_mask));
-    uint64_t k = bbi_min_u64(most, w->free_seq - n);
+    uint64_t room = bbi_stride_of((uint32_t)bytes);
+    uint64_t k = bbi_min_u64(count, w->free_seq - w->n);
     if (BBI_UNLIKELY(k * room > w->free_pos - w->pos)) {
         k = (w->free_pos - w->pos) / room;
     }
-    struct bbi_desc *d = &m->desc[n & m->desc_mask];
-    unsigned char *at = m->pay + (w->pos & m->pay_mask); /* free_pos is in the same lap */
-    w->slot = d;
+    unsigned char *at = w->map.pay + (w->pos & w->map.pay_mask); /* free_pos is in the same lap */
     w->loan_bytes = (uint32_t)bytes;
     w->loan_count = (uint32_t)k;
-    for (const struct bbi_desc *end = d + k; d != end; d++, at += room, n++) {
-        bbi_store_relaxed(&d->seq, BBI_BUSY | n); /* R3 */
+    for (void **end = out + k; out != end; at += room) {
         *out++ = at;
-        bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS);
         bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES);
     }
-    bbi_fence_release(); /* R2, R3: as in bbi_writer_open_loan() */
     BBI_HOOK("ring:claimed_all");
     return (uint32_t)k;
 }
@@ -104,7 +107,7 @@ bbi_writer_is_free(const struct bbi_writer *w, uint64_t bytes)
  * bbi_writer_claim - room for the next message.
  *
  * Owner     *out (bytes bytes) is the caller's until commit or abort; claiming again replaces the loan.
- * Order     watermark and BUSY before any byte of the payload: release fence, R2, R3.
+ * Order     the watermark before any byte of the payload: release fence, R2.
  * Returns   0; BB_EMSGSIZE; BB_EBUSY flush first; BB_EAGAIN a reliable cursor is in the way.
  */
 BB_MUST_USE static inline int
@@ -127,6 +130,58 @@ bbi_writer_counts(const struct bbi_writer *w, uint32_t tag)
     return tag < w->topics ? &w->map.dict[tag].counts : &w->map.hdr->counters.spilled;
 }
 
+static inline struct bbi_kind
+bbi_kind_of(uint32_t bytes, uint32_t tag, uint32_t ts, uint32_t attr)
+{
+    return (struct bbi_kind){bytes | (uint64_t)tag << 32, ts | (uint64_t)attr << 32};
+}
+
+/* bbi_writer_end_burst - the next message does not lie behind the last one, or is not to be seen as one more. */
+static inline void
+bbi_writer_end_burst(struct bbi_writer *w)
+{
+    w->burst.kind.what = BBI_NO_KIND;
+}
+
+/* Counted before they are committed: a reader at the tail sees the sum, R1. */
+static inline void
+bbi_writer_count(struct bbi_counts *counts, uint32_t bytes, uint32_t count)
+{
+    bbi_own_add(&counts->messages, count);
+    bbi_own_add(&counts->bytes, (uint64_t)count * bytes);
+    BBI_HOOK("ring:counted");
+}
+
+/* bbi_writer_begin - bbi_writer_append() as a burst of its own. */
+void bbi_writer_begin(struct bbi_writer *w,
+                      struct bbi_counts *counts,
+                      struct bbi_kind kind,
+                      uint32_t count);
+
+/* count messages of the loan, lying side by side from pos on: as more of the open burst, or as a new one. */
+static inline void
+bbi_writer_append(struct bbi_writer *w,
+                  struct bbi_counts *counts,
+                  struct bbi_kind kind,
+                  uint32_t count)
+{
+    struct bbi_open_burst *b = &w->burst;
+    uint32_t bytes = (uint32_t)kind.what;
+    BBI_DEBUG_ASSERT(bytes <= w->loan_bytes && count <= w->loan_count);
+    BBI_DEBUG_ASSERT(kind.how >> 32 <= BBI_ATTR_MASK);
+    BBI_HOOK("ring:filled");
+    if (BBI_LIKELY(kind.what == b->kind.what && kind.how == b->kind.how)) {
+        b->flags += count << BBI_MORE_SHIFT;
+        bbi_writer_count(counts, bytes, count);
+        bbi_store_release(&b->desc->flags, b->flags); /* R1: pairs with bbi_burst_load() */
+        BBI_HOOK("ring:committed");
+    } else {
+        bbi_writer_begin(w, counts, kind, count);
+    }
+    w->pos += (uint64_t)count * bbi_stride_of(bytes);
+    w->n += count;
+}
+
 /* bbi_writer_commit_to - bbi_writer_commit() for who remembers the counts of its tag. */
 static inline void
 bbi_writer_commit_to(struct bbi_writer *w,
@@ -134,29 +189,14 @@ bbi_writer_commit_to(struct bbi_writer *w,
                      uint32_t used,
                      uint32_t tag,
                      uint32_t ts,
-                     uint32_t flags)
+                     uint32_t attr)
 {
-    BBI_DEBUG_ASSERT(used <= w->loan_bytes);
-    struct bbi_desc *d = w->slot;
-    BBI_HOOK("ring:filled");
-    bbi_store_relaxed(&d->pos, w->pos); /* relaxed: seq publishes them all */
-    bbi_store_relaxed(&d->len, used);
-    bbi_store_relaxed(&d->tag, tag);
-    bbi_store_relaxed(&d->ts, ts);
-    bbi_store_relaxed(&d->flags, flags);
-    BBI_HOOK("ring:described");
-    bbi_own_add(&counts->messages, 1); /* before seq: a reader at the tail sees the sum, R1 */
-    bbi_own_add(&counts->bytes, used);
-    BBI_HOOK("ring:counted");
-    bbi_store_release(&d->seq, w->n); /* R1: pairs with the acquire in bbi_reader_next() */
-    BBI_HOOK("ring:committed");
-    w->n++;
-    w->pos += bbi_align_up(used, BBI_PAYLOAD_ALIGN);
+    bbi_writer_append(w, counts, bbi_kind_of(used, tag, ts, attr), 1);
 }
 
 /*
  * bbi_writer_commit_all - the first count messages of a loan, in order; used NULL: as large as they were asked
- * for.  Each is counted by itself before its seq, so that a death in between leaves what one message would.
+ * for, and then all at once.
  */
 static inline void
 bbi_writer_commit_all(struct bbi_writer *w,
@@ -165,42 +205,34 @@ bbi_writer_commit_all(struct bbi_writer *w,
                       uint32_t count,
                       uint32_t tag,
                       uint32_t ts,
-                      uint32_t flags)
+                      uint32_t attr)
 {
-    uint64_t room = bbi_align_up(w->loan_bytes, BBI_PAYLOAD_ALIGN);
-    uint64_t messages = bbi_load_relaxed(&counts->messages); /* our own word */
-    uint64_t n = w->n, pos = w->pos, bytes = 0;
-    uint32_t len = w->loan_bytes;
-    struct bbi_desc *d = w->slot;
-    for (uint64_t end = n + count; n != end; n++, pos += room, d++) {
-        len = used != NULL ? (uint32_t)*used++ : len;
-        bbi_store_relaxed(&d->pos, pos); /* relaxed: seq publishes them all */
-        bbi_store_relaxed(&d->len, len);
-        bbi_store_relaxed(&d->tag, tag);
-        bbi_store_relaxed(&d->ts, ts);
-        bbi_store_relaxed(&d->flags, flags);
-        bbi_store_relaxed(&counts->messages, ++messages);
-        bytes += len;
-        BBI_HOOK("ring:counted_one");
-        bbi_store_release(&d->seq, n); /* R1 */
-        BBI_HOOK("ring:committed_one");
+    if (used == NULL) {
+        bbi_writer_append(w, counts, bbi_kind_of(w->loan_bytes, tag, ts, attr), count);
+        return;
     }
-    bbi_own_add(&counts->bytes, bytes); /* a statistic: a death loses at most one batch of it */
-    w->n = n;
-    w->pos = pos;
+    uint64_t room = bbi_stride_of(w->loan_bytes), pos = w->pos;
+    for (const size_t *end = used + count; used != end; used++) {
+        bbi_writer_commit_to(w, counts, (uint32_t)*used, tag, ts, attr);
+        pos += room; /* where the next one was asked for, however little of this one was used */
+        if (w->pos != pos) {
+            w->pos = pos;
+            bbi_writer_end_burst(w);
+        }
+    }
 }
 
 /* bbi_writer_commit - publish the first used bytes of the loan.  Release, R1. */
 static inline void
-bbi_writer_commit(struct bbi_writer *w, uint32_t used, uint32_t tag, uint32_t ts, uint32_t flags)
+bbi_writer_commit(struct bbi_writer *w, uint32_t used, uint32_t tag, uint32_t ts, uint32_t attr)
 {
-    bbi_writer_commit_to(w, bbi_writer_counts(w, tag), used, tag, ts, flags);
+    bbi_writer_commit_to(w, bbi_writer_counts(w, tag), used, tag, ts, attr);
 }
 
 static inline void
 bbi_writer_abort(struct bbi_writer *w)
 {
-    w->loan_bytes = 0; /* the slot stays BUSY and is claimed again */
+    w->loan_bytes = 0; /* the bytes are claimed again */
 }
 
 static inline bool
@@ -239,8 +271,18 @@ bbi_writer_flush(struct bbi_writer *w)
     BBI_HOOK("ring:flushed");
     w->flushed_seq = w->n;
     w->flushed_pos = w->pos;
+    bbi_writer_end_burst(w); /* so that tail_seq is the end of one */
     bbi_writer_set_free(w);
 }
+
+/*
+ * bbi_writer_locate - where message c lies, from the oldest that may still be in the ring to n itself.
+ *
+ * Returns   1, *first is the number at which its burst begins, which a reader at c may need again, and *pos its
+ *           position; 0: it was overwritten, or its descriptor was.
+ */
+BB_MUST_USE int
+bbi_writer_locate(const struct bbi_writer *w, uint64_t c, uint64_t *first, uint64_t *pos);
 
 /*
  * bbi_writer_intern - the tag of a new topic; the caller remembers it.  BBI_TAG_SPILL when the dictionary

@@ -100,8 +100,13 @@ turn_clock(struct bbi_source *src, uint64_t seq, uint32_t ts)
 static inline int64_t
 wall_ns_of(struct bbi_source *src, uint64_t seq, uint32_t ts)
 {
-    bool is_same = BBI_LIKELY(ts == src->last_ts) && BBI_LIKELY(seq < src->last_ts_until);
-    return is_same ? src->last_wall_ns : turn_clock(src, seq, ts);
+    if (BBI_UNLIKELY(seq >= src->last_ts_until)) {
+        return turn_clock(src, seq, ts);
+    }
+    /* The anchor is the same: so much later, or earlier, than the one before. */
+    src->last_wall_ns += (int64_t)(int32_t)(ts - src->last_ts) * (1 << BBI_TS_SHIFT);
+    src->last_ts = ts;
+    return src->last_wall_ns;
 }
 
 /* All of a message but its topic. */
@@ -444,6 +449,7 @@ begin_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t max)
     if (bbi_load_relaxed(&ring->anchors) != src->reader.anchor_count) {
         src->last_ts_until = 0; /* the time of the last message says nothing about the next */
     }
+    bbi_reader_resume(&src->reader);
     look_for_eviction(sub, src);
 }
 
@@ -452,85 +458,160 @@ static inline const unsigned char *
 copy_small(struct bb_subscriber *sub,
            const struct bbi_reader *r,
            const unsigned char *data,
-           const struct bbi_item *item)
+           uint64_t pos,
+           size_t bytes)
 {
-    size_t room = bbi_align_up(item->bytes, ALIGN);
+    size_t room = bbi_align_up(bytes, ALIGN);
     unsigned char *copy = sub->arena + sub->arena_used;
-    if (!bbi_is_small_racy(data, item->bytes) || sub->arena_capacity - sub->arena_used < room) {
+    if (!bbi_is_small_racy(data, bytes) || sub->arena_capacity - sub->arena_used < room) {
         return NULL;
     }
     bbi_copy_small_racy(copy, data, room);
-    if (BBI_UNLIKELY(!bbi_reader_is_whole(r, item->pos))) { /* R2 */
+    if (BBI_UNLIKELY(!bbi_reader_is_whole(r, pos))) { /* R2 */
         return NULL;
     }
     sub->arena_used += room;
     return copy;
 }
 
+/* What all messages of a burst say, two words of struct bb_msg at a time. */
+struct likeness {
+    struct {
+        const char *text;
+        size_t bytes;
+    } topic;
+    struct bbi_from from;
+    struct {
+        uint64_t lost;
+        uint32_t attr, ring;
+    } rest;
+    int64_t wall_ns;
+    size_t bytes;
+};
+static_assert(offsetof(struct bb_msg, topic_bytes) - offsetof(struct bb_msg, topic) == 8
+                  && offsetof(struct bb_msg, attr) - offsetof(struct bb_msg, lost) == 8
+                  && offsetof(struct bb_msg, ring) - offsetof(struct bb_msg, lost) == 12,
+              "pairs of struct bb_msg");
+
+static inline void
+fill_like(struct bb_msg *msg, const struct likeness *like, const void *data, uint64_t seq)
+{
+    memcpy(&msg->topic, &like->topic, sizeof(like->topic)); /* each pair in one store */
+    msg->data = data;
+    msg->bytes = like->bytes;
+    memcpy(&msg->node, &like->from, sizeof(like->from));
+    msg->seq = seq;
+    msg->wall_ns = like->wall_ns;
+    memcpy(&msg->lost, &like->rest, sizeof(like->rest));
+    msg->status = NULL;
+}
+
 /*
- * The short way: messages whose topic is known and wanted, up to the end of the descriptors; views, or copies
- * of what is small.  It stops before anything else and leaves that to bbi_reader_next(), whose checks it
- * repeats.  A function of its own, so that what stays the same for all finds room in registers.
+ * Messages of one burst, from number n at position at on, count of them: views, or copies of what is small.
+ * Returns where the next one goes: before msgs + count when one is not whole or not small, which
+ * bbi_reader_next() then settles.
+ */
+static BBI_INLINE struct bb_msg *
+take_burst(struct bb_msg *msg,
+           uint64_t count,
+           uint64_t *pos,
+           struct bb_subscriber *sub,
+           const struct bbi_source *src,
+           const struct bbi_burst *b,
+           uint64_t n,
+           bool is_copying)
+{
+    const struct bbi_reader *r = &src->reader;
+    const struct bbi_tag *t = &r->tags[b->tag];
+    const struct likeness like = {
+        .topic = {r->map.text + t->text_off, t->text_bytes},
+        .from = src->from,
+        .rest = {.attr = b->attr, .ring = src->index},
+        .wall_ns = src->last_wall_ns,
+        .bytes = b->bytes,
+    };
+    const uint64_t stride = b->stride;
+    const size_t ahead = r->is_behind ? BBI_READ_AHEAD_BYTES : 0; /* 0: what is read anyway */
+    const struct bb_msg *end = msg + count;
+    uint64_t at = bbi_burst_pos(b, n);
+    const unsigned char *data = r->map.pay + (at & r->map.pay_mask);
+    for (n -= r->map.depth - 1; msg != end; msg++, data += stride, at += stride) {
+        const unsigned char *given = data;
+        if (is_copying && (given = copy_small(sub, r, data, at, like.bytes)) == NULL) {
+            break;
+        }
+        bbi_prefetch_read(data + ahead);
+        fill_like(msg, &like, given, n++); /* numbers begin at 1 */
+        *pos++ = at;
+    }
+    return msg;
+}
+
+/* How many of the burst, from message n on, go before end and room and bytes; all of the same time, in src. */
+static inline uint64_t
+part_of_burst(
+    struct bbi_source *src, const struct bbi_burst *b, uint64_t n, uint64_t end, size_t bytes)
+{
+    uint64_t seq = n - (src->reader.map.depth - 1);
+    uint64_t count = bbi_min_u64(b->first + b->count, end) - n;
+    (void)wall_ns_of(src, seq, b->ts);
+    count = bbi_min_u64(count, src->last_ts_until - seq);
+    return BBI_LIKELY(count * b->bytes <= bytes) ? count : bytes / b->bytes + 1;
+}
+
+/*
+ * The short way: bursts whose topic is known and wanted.  It stops before anything else and leaves that to
+ * bbi_reader_next().
  */
 static BBI_INLINE void
 take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, bool is_copying)
 {
     struct bbi_reader *r = &src->reader;
-    const struct bbi_ring_map *m = &r->map;
+    struct bbi_burst b = r->burst; /* of its own, so that it need not be written for each */
     struct bb_msg *msg = v->msg;
     uint64_t n = r->cursor;
+    const uint64_t from = n, end = n + bbi_min_u64(v->room, v->end - n);
     size_t bytes = v->bytes;
-    uint64_t *pos = v->pos;
-    struct bbi_desc *d = &m->desc[n & m->desc_mask];
-    uint64_t most = bbi_min_u64(v->room, m->depth - (n & m->desc_mask));
-    const uint64_t end = n + bbi_min_u64(most, v->end - n);
-    const uint64_t before = m->depth - 1; /* numbers begin at 1 */
-    const uint32_t ring = src->index;
-    for (; n != end && bytes < BBI_VISIT_BYTES; n++, d++, msg++) {
-        struct bbi_item item;
-        uint64_t seq = bbi_load_acquire(&d->seq); /* R1: pairs with bbi_writer_commit() */
-        uint32_t tag = bbi_load_acquire(&d->tag); /* R3 */
-        if (BBI_UNLIKELY(seq != n || tag >= r->tag_count || !bbi_reader_load(d, n, &item))) {
+    while (n != end && bytes < BBI_VISIT_BYTES) {
+        if (!bbi_burst_has(&b, n)) {
+            struct bbi_burst next;
+            if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, n, &next))) {
+                break;
+            }
+            b = next;
+            if (r->is_behind) {
+                bbi_reader_prefetch(r, n);
+            }
+        }
+        if (BBI_UNLIKELY(b.tag >= r->tag_count || (b.attr & BB_BRIDGED) != 0)) {
             break;
         }
-        struct bbi_tag *t = &r->tags[tag];
-        uint64_t off = item.pos & m->pay_mask;
-        const unsigned char *data = m->pay + off;
-        if (BBI_UNLIKELY(!t->is_wanted || (item.attr & BB_BRIDGED) != 0 || item.bytes > m->max_msg
-                         || off + item.bytes > m->pay_bytes)) {
+        struct bbi_tag *t = &r->tags[b.tag];
+        if (BBI_UNLIKELY(!t->is_wanted)) {
             break;
         }
-        if (r->is_behind) {
-            bbi_reader_prefetch(r, d, n);
-            bbi_prefetch_read(data + BBI_READ_AHEAD_BYTES);
-        }
-        if (is_copying && (data = copy_small(sub, r, data, &item)) == NULL) {
+        uint64_t part = part_of_burst(src, &b, n, end, BBI_VISIT_BYTES - bytes);
+        struct bb_msg *next =
+            take_burst(msg, part, v->pos + (n - from), sub, src, &b, n, is_copying);
+        uint64_t taken = is_copying ? (uint64_t)(next - msg) : part;
+        msg = next;
+        n += taken;
+        bytes += taken * b.bytes;
+        t->seen += taken;
+        if (is_copying && taken != part) {
             break;
         }
-        msg->topic = m->text + t->text_off;
-        msg->topic_bytes = t->text_bytes;
-        msg->data = data;
-        msg->bytes = item.bytes;
-        memcpy(&msg->node, &src->from, sizeof(src->from)); /* in one store */
-        msg->seq = n - before;
-        msg->wall_ns = wall_ns_of(src, n - before, item.ts);
-        msg->lost = 0;
-        msg->attr = item.attr;
-        msg->ring = ring;
-        msg->status = NULL;
-        t->seen++;
-        *pos++ = item.pos;
-        bytes += item.bytes;
     }
-    if (n != r->cursor) {
+    if (n != from) {
         v->msg->lost = src->lost_before;
         src->lost_before = 0;
-        v->room -= n - r->cursor;
+        v->room -= n - from;
+        v->pos += n - from;
+        v->msg = msg;
+        v->bytes = bytes;
+        r->cursor = n;
     }
-    v->msg = msg;
-    v->pos = pos;
-    v->bytes = bytes;
-    r->cursor = n;
+    r->burst = b;
 }
 
 static BBI_NOINLINE void

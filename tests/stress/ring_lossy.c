@@ -34,10 +34,17 @@ join(void)
     return m;
 }
 
+/* Stretches of messages of one topic and length, which go as bursts; then as many of any. */
+static uint64_t
+like(uint64_t seq)
+{
+    return seq / 16 % 2 == 0 ? seq - seq % 16 : seq;
+}
+
 static uint32_t
 length_of(uint64_t seq)
 {
-    uint64_t s = seq;
+    uint64_t s = like(seq);
     uint64_t v = stress_random(&s);
     return (uint32_t)(v % 8 == 0 ? v >> 32 & 1023 : v >> 32 & 63);
 }
@@ -45,7 +52,7 @@ length_of(uint64_t seq)
 static uint32_t
 topic_of(uint64_t seq)
 {
-    uint64_t s = seq ^ stress_seed;
+    uint64_t s = like(seq) ^ stress_seed;
     uint64_t known = 1 + seq / 997; /* topics come one by one */
     return (uint32_t)(stress_random(&s) % (known < TOPICS ? known : TOPICS));
 }

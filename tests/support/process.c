@@ -480,6 +480,9 @@ bbt_send(struct bb_topic *topic, uint32_t writer, uint64_t seq, size_t max, uint
     return bb_commit(topic, len, attr);
 }
 
+static uint32_t hook_step = 1; /* messages that the next ring:committed commits */
+
+/* Those of one length are claimed as such and committed at once, the others one by one. */
 int
 bbt_send_batch(struct bb_topic *topic,
                uint32_t writer,
@@ -490,12 +493,19 @@ bbt_send_batch(struct bb_topic *topic,
 {
     void *p[8];
     size_t used[8];
-    int n = bb_loan_batch(topic, max, count < 8 ? count : 8, p);
+    bool are_alike = true;
+    count = count < 8 ? count : 8;
+    for (uint32_t i = 0; i < count; i++) {
+        used[i] = bbt_payload_len(writer, seq + i, max);
+        are_alike = are_alike && used[i] == used[0];
+    }
+    int n = bb_loan_batch(topic, are_alike ? used[0] : max, count, p);
     for (int i = 0; i < n; i++) {
-        used[i] = bbt_payload_len(writer, seq + (uint64_t)i, max);
         bbt_payload_fill(p[i], used[i], writer, seq + (uint64_t)i);
     }
-    int rc = n < 0 ? n : bb_commit_batch(topic, used, (size_t)n, attr);
+    hook_step = are_alike && n > 0 ? (uint32_t)n : 1;
+    int rc = n < 0 ? n : bb_commit_batch(topic, are_alike ? NULL : used, (size_t)n, attr);
+    hook_step = 1;
     return rc < 0 ? rc : n;
 }
 
@@ -535,8 +545,8 @@ static int hook_signal;
 static void
 on_hook(const char *name)
 {
-    if (strcmp(name, "ring:committed") == 0 || strcmp(name, "ring:committed_one") == 0) {
-        (void)bbi_fetch_add_seq_cst(&hook_side->committed, 1);
+    if (strcmp(name, "ring:committed") == 0) {
+        (void)bbi_fetch_add_seq_cst(&hook_side->committed, hook_step);
     }
     if (hook_left != 0 && strcmp(name, hook_name) == 0 && --hook_left == 0) {
         (void)bbi_fetch_add_seq_cst(&hook_side->hit, 1);

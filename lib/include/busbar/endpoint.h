@@ -254,7 +254,7 @@ BB_API size_t bb_publisher_max(const struct bb_publisher *pub); /* bytes of the 
  * a reliable subscriber; the whole ring when there is none.  Whichever runs out first counts.
  *
  * For shedding load: while either is below a quarter of the ring, publish only what matters.  Bytes are those
- * of the ring, where a message takes a multiple of 32 and does not lie across the end: leave room for one
+ * of the ring, where a message takes a multiple of 16 and does not lie across the end: leave room for one
  * more of the largest.
  * Cost      looks at the cursors of all reliable subscribers: ask once a batch, not once a message.  No system
  *           call, unless a subscriber came, went or changed its prefixes since the last flush.

@@ -62,6 +62,33 @@ Test(audience, messages_are_limited_by_descriptors_and_by_bytes)
     talker_close(&t);
 }
 
+/* A reader at the end of what it saw of a burst needs its descriptor again: the burst grew meanwhile. */
+Test(audience, the_descriptor_of_a_burst_is_kept_for_who_is_amid_it)
+{
+    struct talker t;
+    struct hearer h;
+    talker_open(&t, "t");
+    hearer_open(&h, "h", "");
+    hearer_join(&h, &t, true);
+    bbi_audience_look(&t.aud);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(say_more(&t, 8), 0);
+    }
+    cr_assert_eq(hear(&h, 1000), 2);
+    bbi_audience_nudge(&t.aud);
+    cr_assert_eq(t.writer.lim_seq, 64 + 64U, "the burst that is open may take in the next one");
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(say_more(&t, 8), 0);
+    }
+    bbi_audience_flush(&t.aud);
+    cr_assert_eq(say_until_refused(&t, 8, 1000), 60, "two less than there are slots");
+    cr_assert_eq(hear(&h, 1000), 62, "the rest of the burst, too");
+    cr_assert_eq(say_until_refused(&t, 8, 1000), 64);
+    cr_assert_eq(hear(&h, 1000), 64);
+    hearer_close(&h);
+    talker_close(&t);
+}
+
 Test(audience, the_slowest_cursor_counts)
 {
     struct talker t;

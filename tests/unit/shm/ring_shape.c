@@ -22,7 +22,7 @@ Test(ring_shape, golden_offsets_of_layout_1, .timeout = 20)
     cr_assert_eq(g.batch_msgs, 32U);
     cr_assert_eq(g.anchor_count, 256U);
     cr_assert_eq(g.desc_bytes, 32U);
-    cr_assert_eq(g.align_bytes, 32U);
+    cr_assert_eq(g.align_bytes, 16U);
 }
 
 Test(ring_shape, golden_offsets_of_the_data_lane, .timeout = 20)
@@ -173,7 +173,7 @@ SPOIL(text_beyond, g->text_off = UINT64_MAX)
 SPOIL(desc_unaligned, g->desc_off += 8)
 SPOIL(dict_unaligned, g->dict_off += 1)
 SPOIL(anchor_unaligned, g->anchor_off += 16)
-SPOIL(pay_unaligned, g->pay_off -= 16)
+SPOIL(pay_unaligned, g->pay_off -= 8)
 SPOIL(pay_one_step_late, g->pay_off += 32)
 
 Test(ring_shape, join_believes_no_geometry_that_does_not_fit, .timeout = 20)

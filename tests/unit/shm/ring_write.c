@@ -31,7 +31,7 @@ Test(ring_write, the_first_message_is_number_depth, .timeout = 20)
     cr_assert_eq(bbi_load_relaxed(&d->tag), tag);
     cr_assert_eq(memcmp(h.map.pay, "hello", 5), 0);
     cr_assert_eq(h.w.n, 65U);
-    cr_assert_eq(h.w.pos, 32U);
+    cr_assert_eq(h.w.pos, 16U);
     for (uint64_t s = 65; s < 128; s++) {
         cr_assert_eq(bbi_load_relaxed(&desc_of(&h, s)->seq), 0U, "never written is 0");
     }
@@ -49,20 +49,19 @@ Test(ring_write, tail_is_told_by_flush_only, .timeout = 20)
     bbi_writer_flush(&h.w);
     cr_assert(bbi_writer_is_flushed(&h.w));
     cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_seq), 65U);
-    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_pos), 32U);
+    cr_assert_eq(bbi_load_relaxed(&h.map.hdr->tail_pos), 16U);
     cr_assert_eq(bbi_load_relaxed(&h.map.hdr->counters.flushes), 1U);
     heap_ring_delete(&h);
 }
 
-Test(ring_write, claim_marks_busy_and_moves_the_watermark_before_any_byte, .timeout = 20)
+Test(ring_write, claim_moves_the_watermark_before_any_byte, .timeout = 20)
 {
     struct heap_ring h;
     void *p;
     heap_ring_small(&h);
     cr_assert_eq(watermark(&h), 0U);
     cr_assert_eq(bbi_writer_claim(&h.w, 40, &p), 0);
-    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 64)->seq), BBI_BUSY | 64);
-    cr_assert_geq(watermark(&h), 64U, "covers the padded message");
+    cr_assert_geq(watermark(&h), 48U, "covers the padded message");
     cr_assert_eq(watermark(&h), h.map.quantum, "moves in steps");
     cr_assert_eq(h.w.n, 64U, "nothing is published yet");
     heap_ring_delete(&h);
@@ -85,10 +84,10 @@ Test(ring_write, watermark_is_ahead_of_every_byte_ever_claimed, .timeout = 20)
         cr_assert_eq(rc, 0);
         uint64_t end = h.w.pos + bytes;
         cr_assert_geq(watermark(&h), end);
-        cr_assert_leq(watermark(&h), bbi_align_up(end, 32) + h.map.quantum);
+        cr_assert_leq(watermark(&h), bbi_align_up(end, 16) + h.map.quantum);
         cr_assert_leq((h.w.pos & h.map.pay_mask) + bytes, h.map.pay_bytes, "never across the end");
         cr_assert_eq((unsigned char *)p, h.map.pay + (h.w.pos & h.map.pay_mask));
-        cr_assert_eq((uintptr_t)p % 32, 0U);
+        cr_assert_eq((uintptr_t)p % 16, 0U);
         bbi_writer_commit(&h.w, (uint32_t)bytes, BBI_TAG_SPILL, 0, 0);
     }
     heap_ring_delete(&h);
@@ -119,7 +118,7 @@ Test(ring_write, commit_may_use_less_than_was_claimed, .timeout = 20)
     heap_ring_small(&h);
     cr_assert_eq(bbi_writer_claim(&h.w, 1000, &p), 0);
     bbi_writer_commit(&h.w, 33, BBI_TAG_SPILL, 0, 0);
-    cr_assert_eq(h.w.pos, 64U);
+    cr_assert_eq(h.w.pos, 48U);
     cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 64)->len), 33U);
     heap_ring_delete(&h);
 }
@@ -201,14 +200,14 @@ Test(ring_write, the_quantum_never_eats_into_a_reliable_readers_bytes, .timeout 
 {
     struct heap_ring h;
     heap_ring_small(&h);
-    bbi_writer_limit(&h.w, UINT64_MAX, 96);
+    bbi_writer_limit(&h.w, UINT64_MAX, 48);
     put_numbered(&h, BBI_TAG_SPILL, 2, 8);
-    cr_assert_eq(watermark(&h), 96U, "clipped");
+    cr_assert_eq(watermark(&h), 48U, "clipped");
     put_numbered(&h, BBI_TAG_SPILL, 1, 8);
     void *p;
     cr_assert_eq(bbi_writer_claim(&h.w, 0, &p), 0, "nothing needs no byte");
     cr_assert_eq(bbi_writer_claim(&h.w, 1, &p), BB_EAGAIN);
-    cr_assert_eq(watermark(&h), 96U);
+    cr_assert_eq(watermark(&h), 48U);
     cr_assert(!bbi_writer_has_room(&h.w, 1));
     heap_ring_delete(&h);
 }
@@ -276,6 +275,112 @@ Test(ring_write, a_topic_longer_than_what_is_left_of_the_text_spills, .timeout =
     cr_assert_eq(bbi_reader_topic(&h.map, 1, &t, &n), 0);
     cr_assert_eq(n, 56U);
     cr_assert_eq(memcmp(t, text, 56), 0);
+    heap_ring_delete(&h);
+}
+
+/* ---- bursts ---- */
+
+static uint32_t
+more_of(const struct heap_ring *h, uint64_t first)
+{
+    return bbi_load_relaxed(&desc_of(h, first)->flags) >> BBI_MORE_SHIFT;
+}
+
+static void
+put_byte(struct heap_ring *h, uint32_t tag)
+{
+    cr_assert_eq(put(h, tag, "x", 1), 0);
+}
+
+Test(ring_write, messages_side_by_side_are_described_once, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    uint32_t a = intern(&h, "a"), b = intern(&h, "b");
+    for (uint32_t i = 0; i < 5; i++) {
+        put_byte(&h, a);
+        cr_assert_eq(more_of(&h, 64), i);
+        cr_assert_eq(bbi_load_relaxed(&h.map.dict[a].counts.messages), i + 1);
+    }
+    put_byte(&h, b);
+    put_byte(&h, a);
+    put_byte(&h, a);
+    cr_assert_eq(more_of(&h, 64), 4U);
+    cr_assert_eq(more_of(&h, 69), 0U);
+    cr_assert_eq(more_of(&h, 70), 1U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 70)->pos), 6 * 16U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 71)->seq), 0U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, a_burst_ends_at_the_flush_and_where_the_ring_wraps, .timeout = 20)
+{
+    struct heap_ring h;
+    heap_ring_small(&h);
+    unsigned char big[512] = {0};
+    uint32_t a = intern(&h, "a");
+    put_byte(&h, a);
+    bbi_writer_flush(&h.w);
+    put_byte(&h, a);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 65)->seq), 65U);
+    bbi_writer_flush(&h.w);
+    heap_ring_delete(&h);
+    heap_ring_small(&h);
+    a = intern(&h, "a");
+    for (int i = 0; i < 7; i++) { /* 3,584 of 4,096 bytes */
+        cr_assert_eq(put(&h, a, big, sizeof(big)), 0);
+        bbi_writer_flush(&h.w);
+    }
+    cr_assert_eq(put(&h, a, big, sizeof(big)), 0);
+    cr_assert_eq(put(&h, a, big, sizeof(big)), 0); /* at the front, though its position goes on */
+    cr_assert_eq(h.w.pos, 4096 + 512U);
+    cr_assert_eq(more_of(&h, 64 + 7), 0U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 64 + 8)->seq), 64 + 8U);
+    heap_ring_delete(&h);
+}
+
+/* Of a batch whose messages use less than was claimed none lies behind the one before. */
+Test(ring_write, a_batch_of_odd_sizes_is_described_one_by_one, .timeout = 20)
+{
+    struct heap_ring h;
+    void *p[4];
+    const size_t used[4] = {32, 32, 8, 32};
+    heap_ring_small(&h);
+    uint32_t a = intern(&h, "a");
+    cr_assert_eq(bbi_writer_claim(&h.w, 32, &p[0]), 0);
+    cr_assert_eq(bbi_writer_open_loans(&h.w, 32, 4, p), 4U);
+    bbi_writer_commit_all(&h.w, &h.map.dict[a].counts, used, 4, a, 0, 0);
+    cr_assert_eq(more_of(&h, 64), 1U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 66)->seq), 66U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 66)->pos), 64U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 67)->seq), 67U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 67)->pos), 96U, "where it was claimed");
+    cr_assert_eq(h.w.n, 68U);
+    cr_assert_eq(h.w.pos, 128U);
+    heap_ring_delete(&h);
+}
+
+Test(ring_write, locate_says_where_a_message_and_its_burst_begin, .timeout = 20)
+{
+    struct heap_ring h;
+    uint64_t first, pos;
+    heap_ring_small(&h);
+    uint32_t a = intern(&h, "a");
+    put_numbered(&h, a, 3, 8);
+    put_byte(&h, a);
+    put_byte(&h, a);
+    for (uint64_t c = 64; c <= 69; c++) {
+        cr_assert_eq(bbi_writer_locate(&h.w, c, &first, &pos), 1, "%llu", (unsigned long long)c);
+        cr_assert_eq(first, c < 67 ? 64U : 67U, "also for the next one: the burst may take it in");
+        cr_assert_eq(pos, (c - 64) * 16);
+    }
+    bbi_writer_flush(&h.w);
+    cr_assert_eq(bbi_writer_locate(&h.w, 69, &first, &pos), 1);
+    cr_assert_eq(first, 69U);
+    put_numbered(&h, a, 80, 8);
+    cr_assert_eq(bbi_writer_locate(&h.w, 66, &first, &pos), 1, "nothing began in its slot since");
+    put_numbered(&h, a, 200, 8);
+    cr_assert_eq(bbi_writer_locate(&h.w, 66, &first, &pos), 0, "its bytes went");
     heap_ring_delete(&h);
 }
 
