@@ -50,7 +50,7 @@ struct bbi_ring_geom {
     uint32_t dict_count;  /* topics that the dictionary can hold */
     uint32_t anchor_count;
     uint32_t desc_bytes;  /* stride, 32 */
-    uint32_t align_bytes; /* of payloads, 32 */
+    uint32_t align_bytes; /* of payloads, 16 */
     uint32_t fence;       /* enum bbi_fence */
     uint32_t reserved;
 };

@@ -95,7 +95,8 @@ static inline size_t
 body_make(unsigned char *out, uint64_t who, uint64_t n, size_t most)
 {
     uint64_t s = who * 1000003 + n;
-    uint64_t like = who * 1000003 + (n / 16 % 2 == 0 ? n - n % 16 : n); /* stretches of one length */
+    uint64_t like =
+        who * 1000003 + (n / 16 % 2 == 0 ? n - n % 16 : n); /* stretches of one length */
     size_t bytes = 16 + (size_t)(stress_random(&like) % (most - 15));
     memcpy(out, &who, 8);
     memcpy(out + 8, &n, 8);

@@ -26,7 +26,8 @@ enum { STRETCH = 8 }; /* messages of one length; then as many of any */
 size_t
 bbt_payload_len(uint32_t writer, uint64_t seq, size_t max)
 {
-    uint64_t like = seq / STRETCH % 2 == 0 ? seq - seq % STRETCH : seq; /* as that one: bursts, too */
+    uint64_t like =
+        seq / STRETCH % 2 == 0 ? seq - seq % STRETCH : seq; /* as that one: bursts, too */
     uint64_t h = seed_of(writer, like);
     uint64_t pick = h % 2048;
     uint64_t cap = pick == 0 ? max : pick < 4 ? max / 8 : pick < 128 ? 8192 : pick < 512 ? 512 : 64;

@@ -173,6 +173,7 @@ SPOIL(text_beyond, g->text_off = UINT64_MAX)
 SPOIL(desc_unaligned, g->desc_off += 8)
 SPOIL(dict_unaligned, g->dict_off += 1)
 SPOIL(anchor_unaligned, g->anchor_off += 16)
+SPOIL(align, g->align_bytes = 32)
 SPOIL(pay_unaligned, g->pay_off -= 8)
 SPOIL(pay_one_step_late, g->pay_off += 32)
 
@@ -201,6 +202,7 @@ Test(ring_shape, join_believes_no_geometry_that_does_not_fit, .timeout = 20)
         ROW(text_beyond),    ROW(desc_unaligned),
         ROW(dict_unaligned), ROW(anchor_unaligned),
         ROW(pay_unaligned),  ROW(pay_one_step_late),
+        ROW(align),
     };
     struct heap_ring h;
     heap_ring_small(&h);
