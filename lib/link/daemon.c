@@ -17,7 +17,6 @@
 
 enum { TURN_MESSAGES = 512 };
 static const int64_t LOOK_NS = INT64_C(1000000000);
-static const int64_t STOP_NS = INT64_C(1000000000);
 static const int64_t STOP_STEP_NS = INT64_C(10000000);
 
 void
@@ -273,14 +272,14 @@ turn(struct bbi_daemon *d, struct bbi_fault *f)
 
 /*
  * What is on the bus already still goes; then everybody is told.  A poll may bring little while there is more (a visit of a
- * ring has an end), so only nothing is the end; who publishes on and on does not take the second that saying it needs.
+ * ring has an end), so only nothing is the end; who publishes on and on does not take the time that saying it needs.
  */
 static void
 stop(struct bbi_daemon *d)
 {
     int64_t now = bbi_os_mono_ns();
-    int64_t until = now + STOP_NS;
-    int64_t read_until = now + STOP_NS / 2;
+    int64_t until = now + d->stop_max_ns;
+    int64_t read_until = now + d->stop_max_ns / 2;
     int rc = 0;
     do {
         rc = bbi_local_out(d->local, TURN_MESSAGES);

@@ -46,6 +46,8 @@ struct bbi_daemon_opts {
     uint64_t ring_bytes;
     int64_t user_timeout_ns;
     int64_t retry_max_ns; /* the longest pause between two attempts; 0: 30 s */
+    int64_t stop_max_ns;  /* that what is queued is sent for when it stops; 0: 1 s */
+    int64_t hold_max_ns;  /* that a reliable subscriber holds a link, then it is evicted; 0: 1 s */
     struct bb_error *error;
     /* For people and service managers; NULL: not told. */
     void (*log)(void *user, const char *level, const char *line);
@@ -60,7 +62,7 @@ struct bbi_daemon_opts {
  * Returns   0; BB_EEXIST there is a busbard on this bus; BB_EINVAL, BB_EACCES, -EADDRINUSE ...: opts->error says it.
  */
 BB_MUST_USE int bbi_daemon_open(struct bbi_daemon **out, const struct bbi_daemon_opts *opts);
-/* bbi_daemon_run - until stop: then everybody is told, what is queued is sent for a second at most.  0, or a fault. */
+/* bbi_daemon_run - until stop: then everybody is told, what is queued is sent for stop_max_ns at most.  0, or a fault. */
 BB_MUST_USE int bbi_daemon_run(struct bbi_daemon *daemon);
 void bbi_daemon_close(struct bbi_daemon *daemon);
 

@@ -39,6 +39,7 @@ struct bbi_daemon {
     bool is_compressing;
     struct bbi_rights *rights;
     uint64_t ring_bytes;
+    int64_t stop_max_ns, hold_max_ns;
     struct bbi_hub *hub;
     struct bbi_local *local;
     struct bbi_control *control;

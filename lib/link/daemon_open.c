@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { RING_BYTES = 8 << 20, RING_BYTES_MIN = 2 << 20, RING_MESSAGES = 4 /* largest ones */ };
+#define STOP_MAX_NS INT64_C(1000000000)
 
 static int
 check_opts(const struct bbi_daemon_opts *opts, struct bbi_fault *f)
@@ -123,6 +124,7 @@ open_hub(struct bbi_daemon *d, const struct bbi_daemon_opts *opts, struct bbi_fa
                                .session.codec = opts->is_compressing ? &bbi_lz4 : NULL,
                                .box_max = BBI_ASKED_BOXES,
                                .retry_max_ns = opts->retry_max_ns,
+                               .stop_max_ns = d->stop_max_ns,
                                .user_timeout_ns = opts->user_timeout_ns};
     bbi_os_random(hub.session.hash_seed, sizeof(hub.session.hash_seed));
     rc = bbi_hub_open(&d->hub, &hub, &bbi_daemon_events, d, f);
@@ -145,6 +147,7 @@ bbi_daemon_local_opts(const struct bbi_daemon *d,
                                    .topic_count = opts->topic_count,
                                    .rights = rights,
                                    .ring_bytes = d->ring_bytes,
+                                   .hold_max_ns = d->hold_max_ns,
                                    .hub = d->hub,
                                    .log = d->log,
                                    .user = d->user};
@@ -211,6 +214,8 @@ new_daemon(const struct bbi_daemon_opts *opts)
     d->engine = opts->engine;
     d->is_compressing = opts->is_compressing;
     d->ring_bytes = opts->ring_bytes != 0 ? opts->ring_bytes : RING_BYTES;
+    d->stop_max_ns = opts->stop_max_ns != 0 ? opts->stop_max_ns : STOP_MAX_NS;
+    d->hold_max_ns = opts->hold_max_ns;
     d->dir = copy_of(opts->dir, &is_whole);
     d->bus = copy_of(opts->bus, &is_whole);
     d->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -72,6 +72,7 @@ struct bbi_hub_opts {
     uint32_t box_max;                /* 0: 256 */
     uint32_t stranger_max;           /* 0: 64 */
     int64_t retry_min_ns, retry_max_ns, stable_ns; /* 0: 100 ms, 30 s, 60 s */
+    int64_t stop_max_ns;                           /* that a stop takes; 0: 1 s */
     /*
      * As in struct bbi_net_opts, but 0: the kernel's own patience.  A peer that is silent is noticed by its session; one
      * that lives and does not read keeps its link.
@@ -152,7 +153,7 @@ BB_MUST_USE int bbi_hub_retune(struct bbi_hub *hub,
  */
 BB_MUST_USE int bbi_hub_wait(struct bbi_hub *hub, int64_t timeout_ns);
 
-/* bbi_hub_stop - tells everybody BBI_CLOSE_SHUTDOWN.  true: it was said and sent; wait on while false, a second at most. */
+/* bbi_hub_stop - tells everybody BBI_CLOSE_SHUTDOWN.  true: it was said and sent; wait on while false, stop_max_ns at most. */
 bool bbi_hub_stop(struct bbi_hub *hub);
 
 /* Other keys, checked: the caller's until they are taken; ctx NULL is none. */

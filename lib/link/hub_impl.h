@@ -32,7 +32,6 @@ enum {
 #define BBI_HUB_STRANGER_NS INT64_C(5000000000) /* for TLS and greeting */
 #define BBI_HUB_LEAVE_NS    INT64_C(1000000000) /* to say why, and to let an old transport go */
 #define BBI_HUB_PARK_NS     INT64_C(300000000)
-#define BBI_HUB_DRAIN_NS    INT64_C(800000000) /* of the second that a stop may take */
 #define BBI_HUB_QUIET_NS    INT64_C(10000000000)
 #define BBI_HUB_RATE_NS     INT64_C(1000000000)
 

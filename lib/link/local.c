@@ -71,6 +71,7 @@ bbi_local_open(struct bbi_local **out, const struct bbi_local_opts *opts, struct
     local->user = opts->user;
     local->rights = opts->rights;
     local->ring_bytes = opts->ring_bytes != 0 ? opts->ring_bytes : LOCAL_RING_BYTES;
+    local->hold_max_ns = opts->hold_max_ns != 0 ? opts->hold_max_ns : LOCAL_HOLD_NS;
     local->out = (struct bbi_link_msg){
         .origin.epoch = opts->epoch, .scope = BBI_SCOPE_LOCAL, .ttl = BBI_LINK_TTL};
     memcpy(local->out.origin.box.v, opts->box, sizeof(opts->box));
@@ -353,7 +354,7 @@ bbi_local_turn(struct bbi_local *local, int64_t mono_ns)
 {
     int64_t next = bbi_local_look(local, mono_ns);
     for (struct local_box *lb = local->boxes; lb != NULL; lb = lb->next) {
-        next = bbi_min_i64(next, bbi_local_room(lb, mono_ns));
+        next = bbi_min_i64(next, bbi_local_room(local, lb, mono_ns));
         next = bbi_min_i64(next, close_idle(lb, mono_ns));
     }
     return next;

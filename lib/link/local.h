@@ -8,7 +8,7 @@
  *            replies, messages to one node and reserved topics stay here.
  * In         A ring for each peer, so that its messages keep their order; the origin goes with them.  Published with
  *            BB_MORE and flushed at the end of a turn.  While a reliable subscriber is so far behind that what a window
- *            holds could evict it, no credit is granted (bbi_session_hold()), for a second at most: then the ring's
+ *            holds could evict it, no credit is granted (bbi_session_hold()), for hold_max_ns at most: then the ring's
  *            policy decides.
  * Interest   The prefixes of all other subscribers of this bus, and not those of bridges; looked at when
  *            bbi_audience_epoch() moved, at most every 10 ms, and at once for a barrier.
@@ -33,6 +33,7 @@ struct bbi_local_opts {
     struct bbi_rights
         *rights;         /* NULL: topics alone decide; else both must allow, deny by default */
     uint64_t ring_bytes; /* of the rings in; 0: 8 MiB */
+    int64_t hold_max_ns; /* that a reliable subscriber holds a link; 0: 1 s */
     struct bbi_hub *hub;
     void (*log)(void *user, const char *level, const char *line); /* as the hub's; may be NULL */
     void *user;

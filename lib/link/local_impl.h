@@ -67,6 +67,7 @@ struct bbi_local {
     struct bbi_pass pass;
     struct bbi_rights *rights;
     uint64_t ring_bytes;
+    int64_t hold_max_ns;
     struct bbi_memory memory;
 
     struct local_box *boxes;                     /* all, the first that came first */
@@ -114,6 +115,6 @@ void bbi_local_event(struct bbi_local *local,
                      const struct bb_status *status,
                      const char *text);
 /* bbi_local_room - flush, and hold or let go on.  Returns when again. */
-int64_t bbi_local_room(struct local_box *lb, int64_t mono_ns);
+int64_t bbi_local_room(const struct bbi_local *local, struct local_box *lb, int64_t mono_ns);
 
 #endif

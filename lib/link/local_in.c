@@ -263,7 +263,7 @@ hold(struct local_box *lb, bool is_held, int64_t mono_ns)
 }
 
 int64_t
-bbi_local_room(struct local_box *lb, int64_t mono_ns)
+bbi_local_room(const struct bbi_local *local, struct local_box *lb, int64_t mono_ns)
 {
     if (lb->pub == NULL) {
         return INT64_MAX;
@@ -281,7 +281,7 @@ bbi_local_room(struct local_box *lb, int64_t mono_ns)
         hold(lb, false, mono_ns);
         return INT64_MAX;
     }
-    if (lb->is_held && mono_ns - lb->held_ns >= LOCAL_HOLD_NS) {
+    if (lb->is_held && mono_ns - lb->held_ns >= local->hold_max_ns) {
         lb->is_hold_spent = true; /* from here on the ring's policy decides */
         hold(lb, false, mono_ns);
     } else if (!lb->is_hold_spent) {
