@@ -433,7 +433,8 @@ int64_t
 bbi_reader_wall_ns(struct bbi_reader *r, uint64_t seq_in_ring, uint32_t ts)
 {
     uint64_t seq = seq_in_ring + r->map.depth - 1;
-    uint32_t count = bbi_load_acquire(&r->map.hdr->anchors); /* R10: pairs with bbi_writer_anchor() */
+    uint32_t count =
+        bbi_load_acquire(&r->map.hdr->anchors); /* R10: pairs with bbi_writer_anchor() */
     if (count != r->anchor_count || seq < r->anchor_seq || seq >= r->anchor_next) {
         find_anchor(r, seq, count);
         r->anchor_count = count;

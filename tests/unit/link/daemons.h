@@ -34,6 +34,8 @@ struct daemon_arg {
     bool is_compressing;
     uint32_t slow;
     uint64_t queue_bytes;
+    int64_t stop_max_ns,
+        hold_max_ns;  /* a busy box takes its time: where no time is tested, much of it */
     const char *host; /* where it listens; NULL: 127.0.0.1 */
     /* What else a wake changes; 0: nothing. */
     struct bbi_daemon_place listen_after[LISTENS];
@@ -125,6 +127,8 @@ daemon_opts(const struct daemon_arg *a,
                                 .slow = a->slow,
                                 .queue_bytes = a->queue_bytes,
                                 .retry_max_ns = SECOND_NS / 10,
+                                .stop_max_ns = a->stop_max_ns,
+                                .hold_max_ns = a->hold_max_ns,
                                 .error = error,
                                 .log = daemon_log,
                                 .listening = daemon_listening,
@@ -379,6 +383,27 @@ send_some(struct bb_topic *topic, uint64_t first, uint64_t last, size_t bytes)
         memcpy(data, &i, sizeof(i));
         uint32_t more = i % 8 != 0 && i != last ? (uint32_t)BB_MORE : 0u;
         cr_assert_eq(bb_publish(topic, data, bytes, BB_RAW | more), 0);
+    }
+}
+
+/*
+ * As send_some(), and waits for all of it: never more is under way than every ring and queue on it holds, so that none may
+ * drop any, however late who reads it comes to run.
+ */
+static UNUSED void
+send_and_see(struct bb_topic *topic,
+             struct bb_subscriber *sub,
+             struct seen *s,
+             uint64_t first,
+             uint64_t last,
+             size_t bytes)
+{
+    enum { UNDER_WAY_BYTES = 1 << 20 };
+    uint64_t step = UNDER_WAY_BYTES / bytes;
+    for (uint64_t i = first; i <= last; i += step) {
+        uint64_t to = last - i < step ? last : i + step - 1;
+        send_some(topic, i, to, bytes);
+        SEE_UNTIL(sub, s, s->last_seq == to, "%" PRIu64 " of %" PRIu64, s->last_seq, to);
     }
 }
 

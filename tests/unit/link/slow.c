@@ -40,7 +40,7 @@ disconnects(bool is_dialing)
     struct bb_topic *topic;
     char last[256];
     struct daemon_arg sender = {.bus = "near", .slow = BB_SLOW_DISCONNECT, .queue_bytes = 1 << 20};
-    struct daemon_arg reader = {.bus = "far"};
+    struct daemon_arg reader = {.bus = "far", .hold_max_ns = 60 * SECOND_NS};
     if (is_dialing) {
         box_new_with(&b, &reader);
         sender.peers[0] = b.port;
