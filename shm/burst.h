@@ -62,10 +62,10 @@ bbi_burst_is_sound(const struct bbi_ring_map *m, const struct bbi_burst *b)
  *
  * Order     acquire on seq, R1; the fields, then seq again, R3.  flags is loaded before the fields that it does
  *           not speak of, and carries the payload of the messages that it counts, R1.
- * Returns   1 and *out, not checked; 0: none begins there, *word is what stands there instead of n, or n when it
- *           was replaced meanwhile.
+ * Returns   1 and *out, not checked; 0: none begins there, *word is what stands there instead of n and *out as it
+ *           was; or *word is n, as it was replaced meanwhile, and nothing is known in *out.
  */
-static inline int
+static BBI_INLINE int
 bbi_burst_load(const struct bbi_ring_map *m, uint64_t n, struct bbi_burst *out, uint64_t *word)
 {
     struct bbi_desc *d = &m->desc[n & m->desc_mask];
@@ -82,7 +82,11 @@ bbi_burst_load(const struct bbi_ring_map *m, uint64_t n, struct bbi_burst *out, 
     out->attr = flags & BBI_ATTR_MASK;
     out->count = (flags >> BBI_MORE_SHIFT) + 1;
     out->stride = bbi_stride_of(out->bytes);
-    return bbi_load_relaxed(&d->seq) == n; /* R3: after the acquire loads above */
+    if (BBI_UNLIKELY(bbi_load_relaxed(&d->seq) != n)) { /* R3: after the acquire loads above */
+        out->count = 0;
+        return 0;
+    }
+    return 1;
 }
 
 /*

@@ -146,28 +146,31 @@ int bbi_reader_turn_slowly(struct bbi_reader *r, uint64_t *number);
 void bbi_reader_resume(struct bbi_reader *r);
 
 /*
- * bbi_reader_turn_quickly - *b is the burst that begins at message n.  Also its bytes are looked at, R2: a slot
- * in which no burst began in the laps since holds an old one.  0: bbi_reader_turn() knows more.
+ * bbi_reader_turn_quickly - *b becomes the burst that begins at message n.  Also its bytes are looked at, R2: a
+ * slot in which no burst began in the laps since holds an old one.  0: bbi_reader_turn() knows more; *b is as it
+ * was, or of count 0.
  */
-static inline int
+static BBI_INLINE int
 bbi_reader_turn_quickly(const struct bbi_reader *r, uint64_t n, struct bbi_burst *b)
 {
     uint64_t word;
-    return BBI_LIKELY(bbi_burst_load(&r->map, n, b, &word))
-           && BBI_LIKELY(bbi_burst_is_sound(&r->map, b))
-           && BBI_LIKELY(bbi_reader_is_whole(r, b->pos));
+    if (BBI_UNLIKELY(!bbi_burst_load(&r->map, n, b, &word))) {
+        return 0;
+    }
+    if (BBI_UNLIKELY(!bbi_burst_is_sound(&r->map, b) || !bbi_reader_is_whole(r, b->pos))) {
+        b->count = 0;
+        return 0;
+    }
+    return 1;
 }
 
 /* bbi_reader_turn - makes r->burst the one that has the message at the cursor.  As bbi_reader_turn_slowly(). */
 static inline int
 bbi_reader_turn(struct bbi_reader *r, uint64_t *number)
 {
-    struct bbi_burst b;
-    if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, r->cursor, &b))) {
-        return bbi_reader_turn_slowly(r, number);
-    }
-    r->burst = b;
-    return BBI_READ_ITEM;
+    return BBI_LIKELY(bbi_reader_turn_quickly(r, r->cursor, &r->burst))
+               ? BBI_READ_ITEM
+               : bbi_reader_turn_slowly(r, number);
 }
 
 /* Those of the burst that nobody here wants, up to end. */

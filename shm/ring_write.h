@@ -152,11 +152,9 @@ bbi_writer_count(struct bbi_counts *counts, uint32_t bytes, uint32_t count)
     BBI_HOOK("ring:counted");
 }
 
-/* bbi_writer_begin - bbi_writer_append() as a burst of its own. */
-void bbi_writer_begin(struct bbi_writer *w,
-                      struct bbi_counts *counts,
-                      struct bbi_kind kind,
-                      uint32_t count);
+/* bbi_writer_begin - bbi_writer_append() as a burst of its own.  The words of the kind go by themselves: in registers. */
+void bbi_writer_begin(
+    struct bbi_writer *w, struct bbi_counts *counts, uint64_t what, uint64_t how, uint32_t count);
 
 /* count messages of the loan, lying side by side from pos on: as more of the open burst, or as a new one. */
 static inline void
@@ -176,7 +174,7 @@ bbi_writer_append(struct bbi_writer *w,
         bbi_store_release(&b->desc->flags, b->flags); /* R1: pairs with bbi_burst_load() */
         BBI_HOOK("ring:committed");
     } else {
-        bbi_writer_begin(w, counts, kind, count);
+        bbi_writer_begin(w, counts, kind.what, kind.how, count);
     }
     w->pos += (uint64_t)count * bbi_stride_of(bytes);
     w->n += count;

@@ -474,35 +474,43 @@ copy_small(struct bb_subscriber *sub,
     return copy;
 }
 
-/* What all messages of a burst say, two words of struct bb_msg at a time. */
+/*
+ * What all messages of a burst say.  It is made of words that go to registers: a pair that was just written as
+ * two words and is read as one would have to wait for its stores.
+ */
 struct likeness {
-    struct {
-        const char *text;
-        size_t bytes;
-    } topic;
-    struct bbi_from from;
-    struct {
-        uint64_t lost;
-        uint32_t attr, ring;
-    } rest;
+    const char *topic;
+    size_t topic_bytes, bytes;
     int64_t wall_ns;
-    size_t bytes;
+    uint64_t attr_ring; /* both fields */
 };
-static_assert(offsetof(struct bb_msg, topic_bytes) - offsetof(struct bb_msg, topic) == 8
-                  && offsetof(struct bb_msg, attr) - offsetof(struct bb_msg, lost) == 8
-                  && offsetof(struct bb_msg, ring) - offsetof(struct bb_msg, lost) == 12,
-              "pairs of struct bb_msg");
+static_assert(offsetof(struct bb_msg, ring) == offsetof(struct bb_msg, attr) + 4, "side by side");
+
+static inline uint64_t
+attr_and_ring(uint32_t attr, uint32_t ring)
+{
+    const uint32_t pair[2] = {attr, ring};
+    uint64_t both;
+    memcpy(&both, pair, sizeof(both));
+    return both;
+}
 
 static inline void
-fill_like(struct bb_msg *msg, const struct likeness *like, const void *data, uint64_t seq)
+fill_like(struct bb_msg *msg,
+          const struct likeness *like,
+          const struct bbi_from *from,
+          const void *data,
+          uint64_t seq)
 {
-    memcpy(&msg->topic, &like->topic, sizeof(like->topic)); /* each pair in one store */
+    msg->topic = like->topic;
+    msg->topic_bytes = like->topic_bytes;
     msg->data = data;
     msg->bytes = like->bytes;
-    memcpy(&msg->node, &like->from, sizeof(like->from));
+    memcpy(&msg->node, from, sizeof(*from)); /* in one store: it was not written for long */
     msg->seq = seq;
     msg->wall_ns = like->wall_ns;
-    memcpy(&msg->lost, &like->rest, sizeof(like->rest));
+    msg->lost = 0;
+    memcpy(&msg->attr, &like->attr_ring, sizeof(like->attr_ring));
     msg->status = NULL;
 }
 
@@ -524,11 +532,11 @@ take_burst(struct bb_msg *msg,
     const struct bbi_reader *r = &src->reader;
     const struct bbi_tag *t = &r->tags[b->tag];
     const struct likeness like = {
-        .topic = {r->map.text + t->text_off, t->text_bytes},
-        .from = src->from,
-        .rest = {.attr = b->attr, .ring = src->index},
-        .wall_ns = src->last_wall_ns,
+        .topic = r->map.text + t->text_off,
+        .topic_bytes = t->text_bytes,
         .bytes = b->bytes,
+        .wall_ns = src->last_wall_ns,
+        .attr_ring = attr_and_ring(b->attr, src->index),
     };
     const uint64_t stride = b->stride;
     const size_t ahead = r->is_behind ? BBI_READ_AHEAD_BYTES : 0; /* 0: what is read anyway */
@@ -541,7 +549,7 @@ take_burst(struct bb_msg *msg,
             break;
         }
         bbi_prefetch_read(data + ahead);
-        fill_like(msg, &like, given, n++); /* numbers begin at 1 */
+        fill_like(msg, &like, &src->from, given, n++); /* numbers begin at 1 */
         *pos++ = at;
     }
     return msg;
@@ -574,11 +582,9 @@ take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, boo
     size_t bytes = v->bytes;
     while (n != end && bytes < BBI_VISIT_BYTES) {
         if (!bbi_burst_has(&b, n)) {
-            struct bbi_burst next;
-            if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, n, &next))) {
+            if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, n, &b))) {
                 break;
             }
-            b = next;
             if (r->is_behind) {
                 bbi_reader_prefetch(r, n);
             }
