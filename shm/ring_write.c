@@ -85,9 +85,6 @@ bbi_writer_claim_slowly(struct bbi_writer *w, uint64_t bytes, void **out)
         raise_watermark(w, end);
     }
     w->pos = pos;
-    if ((pos & m->pay_mask) == 0) {
-        bbi_writer_end_burst(w); /* side by side with the last one only in numbers */
-    }
     bbi_writer_set_free(w);
     bbi_writer_open_loan(w, bytes, out);
     return 0;

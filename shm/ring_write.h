@@ -38,6 +38,7 @@ struct bbi_writer {
     uint64_t pos; /* its byte position */
     /* A message below both meets no cursor, no watermark, no flush that is due, no end of the ring. */
     uint64_t free_seq, free_pos;
+    uint64_t hard_pos; /* free_pos, but for the flush that is due */
     struct bbi_open_burst burst;
     uint32_t loan_bytes; /* of each message of the loan */
     uint32_t loan_count; /* messages of the loan */
@@ -239,14 +240,24 @@ bbi_writer_is_flushed(const struct bbi_writer *w)
     return w->n == w->flushed_seq;
 }
 
-/* bbi_writer_set_free - how far claims go without a second look; after any limit moved. */
+/* After a flush: how far claims go until the next one is due. */
+static inline void
+bbi_writer_set_batch(struct bbi_writer *w)
+{
+    w->free_seq = bbi_min_u64(w->lim_seq, w->flushed_seq + w->map.batch_msgs);
+    w->free_pos = bbi_min_u64(w->hard_pos, w->flushed_pos + w->map.batch_bytes);
+}
+
+/* bbi_writer_set_free - how far claims go without a second look; after any limit moved, and in a new lap. */
 static inline void
 bbi_writer_set_free(struct bbi_writer *w)
 {
     uint64_t lap_end = (w->pos & ~w->map.pay_mask) + w->map.pay_bytes;
-    uint64_t pos = bbi_min_u64(lap_end, w->flushed_pos + w->map.batch_bytes);
-    w->free_seq = bbi_min_u64(w->lim_seq, w->flushed_seq + w->map.batch_msgs);
-    w->free_pos = bbi_min_u64(pos, bbi_min_u64(w->lim_pos, w->claim_pos));
+    w->hard_pos = bbi_min_u64(lap_end, bbi_min_u64(w->lim_pos, w->claim_pos));
+    if ((w->pos & w->map.pay_mask) == 0) {
+        bbi_writer_end_burst(w); /* side by side with the last one only in numbers */
+    }
+    bbi_writer_set_batch(w);
 }
 
 /* bbi_writer_flush - announces the tail; the caller then looks at epochs and sleepers.  R5. */
@@ -270,7 +281,7 @@ bbi_writer_flush(struct bbi_writer *w)
     w->flushed_seq = w->n;
     w->flushed_pos = w->pos;
     bbi_writer_end_burst(w); /* so that tail_seq is the end of one */
-    bbi_writer_set_free(w);
+    bbi_writer_set_batch(w);
 }
 
 /*

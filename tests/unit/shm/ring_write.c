@@ -339,6 +339,24 @@ Test(ring_write, a_burst_ends_at_the_flush_and_where_the_ring_wraps, .timeout = 
     heap_ring_delete(&h);
 }
 
+/* The ring is full to its end, the burst is open, and the limits are looked at: the next one is at the front. */
+Test(ring_write, a_burst_ends_where_the_ring_wraps_whoever_looked_at_the_limits, .timeout = 20)
+{
+    struct heap_ring h;
+    unsigned char words[64] = {0};
+    heap_ring_small(&h);
+    uint32_t a = intern(&h, "a");
+    put_numbered(&h, a, 62, 64);
+    cr_assert_eq(put(&h, a, words, sizeof(words)), 0);
+    cr_assert_eq(put(&h, a, words, sizeof(words)), 0);
+    cr_assert_eq(h.w.pos, 4096U);
+    bbi_writer_limit(&h.w, UINT64_MAX, UINT64_MAX);
+    cr_assert_eq(put(&h, a, words, sizeof(words)), 0);
+    cr_assert_eq(more_of(&h, 64 + 62), 1U);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, 128)->seq), 128U);
+    heap_ring_delete(&h);
+}
+
 /* Of a batch whose messages use less than was claimed none lies behind the one before. */
 Test(ring_write, a_batch_of_odd_sizes_is_described_one_by_one, .timeout = 20)
 {
