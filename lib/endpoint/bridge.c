@@ -2,9 +2,13 @@
 /*
  * lib/endpoint/bridge.c - the client of this bus's busbard.
  *
- * A call is one request to the node `busbard`, on a ring and a subscriber of its own: the caller's subscribers neither
- * miss anything nor hear anything of it.  busbard is told how long it may wait for an outcome and answers then, also that
- * time ran out; the request itself lives a little longer, so that this answer, which says more, still comes.
+ * A call is one request to the node `busbard`: the caller's subscribers neither miss anything nor hear anything of it.
+ * busbard is told how long it may wait for an outcome and answers then, also that time ran out; the request itself lives
+ * a little longer, so that this answer, which says more, still comes.
+ *
+ * The ring is the endpoint's, made by its first question and used by all its threads, each for as long as it takes to
+ * publish one (struct bbi_asking).  The subscriber is the call's own: one that is kept, and read only while something is
+ * asked, would hold every ring that closes meanwhile for 10 s, which is what keeping the ring spares the bus.
  */
 #include "busbar/bridge.h"
 #include "busbar/request.h"
@@ -26,9 +30,8 @@ struct call {
     struct bb_endpoint *ep;
     struct bbi_bridge_ask ask;
     struct bbi_fault fault;
-    struct bb_publisher *pub;
-    struct bb_topic *topic;
     struct bb_subscriber *sub;
+    uint64_t asking_made; /* which ring it was asked through */
     uint64_t node_id, id;
     int64_t pid;
     /* What came. */
@@ -108,8 +111,44 @@ find_busbard(struct call *c)
 
 /* ---- asking ------------------------------------------------------------------------------------- */
 
+/* Under the lock.  Other calls have published through it and wait: to them it is of no more use. */
+static void
+asking_close(struct bbi_asking *a)
+{
+    struct bb_publisher *pub = a->pub;
+    struct bb_topic *topic = a->topic;
+    a->pub = NULL; /* before they are freed: a child of fork frees what stands here */
+    a->topic = NULL;
+    bb_publisher_close(pub);
+    bbi_reserved_close(topic);
+}
+
 static int
-send_request(struct call *c)
+asking_open(struct call *c, struct bbi_asking *a)
+{
+    struct bb_error error = {0};
+    const struct bb_publisher_opts o = {
+        .size = sizeof(o), .lane = BB_LANE_ONESHOT, .error = &error};
+    if (a->topic != NULL) {
+        return 0;
+    }
+    int rc = bb_publisher_open(&a->pub, c->ep, &o);
+    if (rc < 0) {
+        return error.sentence[0] == '\0'
+                   ? rc
+                   : bbi_fault_set(&c->fault, rc, error.name, "%s", error.sentence);
+    }
+    a->made++;
+    rc = bbi_reserved_open(&a->topic, a->pub, BBI_BRIDGE_ASK, strlen(BBI_BRIDGE_ASK));
+    if (rc < 0) {
+        asking_close(a);
+    }
+    return rc;
+}
+
+/* Under the lock. */
+static int
+publish(struct call *c, struct bbi_asking *a)
 {
     unsigned char buf[BBI_BRIDGE_ASK_MAX];
     int64_t bytes = bbi_bridge_ask_write(buf, sizeof(buf), &c->ask);
@@ -120,39 +159,45 @@ send_request(struct call *c)
         .to_node = c->node_id,
         .answers = 1,
     };
-    if (bytes < 0) {
-        return (int)bytes;
-    }
-    int rc = bb_request(c->topic, c->sub, buf, (size_t)bytes, BB_VALUE | BB_NATIVE, &o, &c->id);
-    return rc == BB_ENORESPONDERS ? say_none(c) : rc;
+    c->asking_made = a->made;
+    return bytes < 0
+               ? (int)bytes
+               : bb_request(a->topic, c->sub, buf, (size_t)bytes, BB_VALUE | BB_NATIVE, &o, &c->id);
 }
 
 static int
-open_ends(struct call *c)
+send_request(struct call *c)
 {
-    struct bb_error error = {0};
-    const struct bb_publisher_opts po = {
-        .size = sizeof(po), .lane = BB_LANE_ONESHOT, .error = &error};
-    const struct bb_subscriber_opts so = {
-        .size = sizeof(so), .flags = BB_SUBSCRIBER_LOOPBACK, .error = &error};
-    int rc = bb_subscriber_open(&c->sub, c->ep, &so);
-    rc = rc < 0 ? rc : bb_publisher_open(&c->pub, c->ep, &po);
-    if (rc < 0 && error.sentence[0] != '\0') {
-        return bbi_fault_set(&c->fault, rc, error.name, "%s", error.sentence);
-    }
-    return rc < 0 ? rc
-                  : bbi_reserved_open(&c->topic, c->pub, BBI_BRIDGE_ASK, strlen(BBI_BRIDGE_ASK));
+    struct bbi_asking *a = &c->ep->asking;
+    (void)pthread_mutex_lock(&a->lock);
+    int rc = asking_open(c, a);
+    rc = rc < 0 ? rc : publish(c, a);
+    (void)pthread_mutex_unlock(&a->lock);
+    return rc == BB_ENORESPONDERS ? say_none(c) : rc;
 }
 
+/* Whatever went wrong with the ring, also on busbard's side where it may have been put aside: the next call makes another. */
 static void
-close_ends(struct call *c)
+give_up_asking(struct call *c)
 {
-    bb_publisher_close(c->pub);
-    bbi_reserved_close(c->topic);
-    bb_subscriber_close(c->sub);
-    c->pub = NULL;
-    c->topic = NULL;
-    c->sub = NULL;
+    struct bbi_asking *a = &c->ep->asking;
+    (void)pthread_mutex_lock(&a->lock);
+    if (a->made == c->asking_made) {
+        asking_close(a);
+    }
+    (void)pthread_mutex_unlock(&a->lock);
+}
+
+static int
+open_replies(struct call *c)
+{
+    struct bb_error error = {0};
+    const struct bb_subscriber_opts o = {
+        .size = sizeof(o), .flags = BB_SUBSCRIBER_LOOPBACK, .error = &error};
+    int rc = bb_subscriber_open(&c->sub, c->ep, &o);
+    return rc < 0 && error.sentence[0] != '\0'
+               ? bbi_fault_set(&c->fault, rc, error.name, "%s", error.sentence)
+               : rc;
 }
 
 /* ---- what comes --------------------------------------------------------------------------------- */
@@ -223,10 +268,14 @@ ask_once(struct call *c)
     c->links_came = 0;
     c->is_answered = false;
     int rc = find_busbard(c);
-    rc = rc < 0 ? rc : open_ends(c);
+    rc = rc < 0 ? rc : open_replies(c);
     rc = rc < 0 ? rc : send_request(c);
     rc = rc < 0 ? rc : take_all(c);
-    close_ends(c);
+    bb_subscriber_close(c->sub);
+    c->sub = NULL;
+    if (rc == BB_ETIMEDOUT || rc == BB_EAGAIN) {
+        give_up_asking(c);
+    }
     bool is_listing = c->ask.max > 0;
     uint64_t due = c->answer.count < c->max ? c->answer.count : c->max;
     return rc == 0 && is_listing && c->links_came < due ? BB_EOVERRUN : rc;

@@ -151,6 +151,7 @@ bb_endpoint_open(struct bb_endpoint **out, const struct bb_endpoint_opts *opts)
     ep->flags = o.flags;
     ep->id = bbi_node_id(ep->at.member, ep->at.member_gen);
     (void)pthread_mutex_init(&ep->lock, NULL);
+    (void)pthread_mutex_init(&ep->asking.lock, NULL);
     (void)pthread_mutex_lock(&all_lock);
     ep->fork_gen = bbi_fork_gen;
     ep->next = all_endpoints;
@@ -210,6 +211,7 @@ bb_endpoint_close(struct bb_endpoint *ep)
     while (ep->subscribers != NULL) {
         bb_subscriber_close(ep->subscribers);
     }
+    bbi_reserved_close(ep->asking.topic); /* its publisher was one of them */
     if (!bbi_is_forked(ep->fork_gen)) {
         (void)pthread_mutex_lock(&all_lock);
         for (struct bb_endpoint **p = &all_endpoints; *p != NULL; p = &(*p)->next) {
@@ -224,6 +226,7 @@ bb_endpoint_close(struct bb_endpoint *ep)
             (void)close(ep->waker.sock_fd);
         }
         (void)pthread_mutex_destroy(&ep->lock);
+        (void)pthread_mutex_destroy(&ep->asking.lock);
     }
     free(ep);
 }

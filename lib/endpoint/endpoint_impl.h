@@ -12,6 +12,17 @@
 #include "shm/wake.h"
 #include <pthread.h>
 
+/*
+ * What an endpoint asks its busbard through (bridge.c): a ring, made by the first question, that later ones use again.
+ * One for each question would stay, when closed, for whoever does not read, and a bus holds 1,024.
+ */
+struct bbi_asking {
+    pthread_mutex_t lock;     /* before the endpoint's; not held while an answer is awaited */
+    struct bb_publisher *pub; /* NULL: there is none */
+    struct bb_topic *topic;
+    uint64_t made; /* how many there were: tells one from the next */
+};
+
 struct bb_endpoint {
     struct bbi_attach at;
     pthread_mutex_t lock; /* over at's locks and rows: registering, closing, the steward's scan */
@@ -22,7 +33,8 @@ struct bb_endpoint {
     struct bb_publisher *publishers; /* open ones, newest first */
     struct bb_subscriber *subscribers;
     struct bbi_closer *closers; /* for_store.h; under lock */
-    struct bb_endpoint *next;   /* all endpoints of this process, for fork */
+    struct bbi_asking asking;
+    struct bb_endpoint *next; /* all endpoints of this process, for fork */
 };
 
 /* Counts forks: a handle with another number was opened in a parent process. */

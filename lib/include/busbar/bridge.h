@@ -9,7 +9,9 @@
  * Order      Messages of one ring come in their order, once.  What is missing is told: BB_STATUS_GAP.
  * Statuses   BB_STATUS_PEER_ADDED, _REMOVED, _LOST, _UNAVAILABLE and BB_STATUS_GAP come to subscribers with
  *            BB_SUBSCRIBER_STATUS, in order with that link's messages.
- * Threads    Any; each call opens what it needs and closes it.
+ * Threads    Any, several at once.  The first call that finds a busbard makes one small ring (BB_LANE_ONESHOT) on the
+ *            bus; all later ones of this endpoint use it again, and bb_endpoint_close() closes it.  So asking often is
+ *            no load on the bus; a program that asks again and again keeps its endpoint open.
  * Errors     BB_ENORESPONDERS: no busbard runs on this bus.  The sentence in opts->error is busbard's own.
  */
 #ifndef BUSBAR_BRIDGE_H

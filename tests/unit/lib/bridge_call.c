@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Goal: what bridge.h promises of its calls whatever the busbard is like: none there, one that is silent, that dies,
- * that lists hundreds of links, that speaks nonsense or of a later version.
+ * that lists hundreds of links, that speaks nonsense or of a later version; and that asking, however often and from
+ * however many threads, costs the bus one ring.
  * Method: a thread with an endpoint of the name `busbard` answers by a script; one that dies loses its locks, as when
  * it is killed.
  */
 #include "busbar/busbar.h"
 #include "lib/endpoint/bridge_words.h"
 #include "lib/endpoint/endpoint_impl.h"
+#include "lib/endpoint/subscriber_impl.h"
 #include "shm/os.h"
 #include "tests/unit/shm/bus_dir.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #define MS_NS INT64_C(1000000)
 
@@ -70,11 +73,32 @@ start(struct daemon *d, void (*answer)(struct daemon *d, const struct bb_request
 }
 
 static void
-stop(struct daemon *d)
+halt(struct daemon *d)
 {
     d->stop = 1;
     cr_assert_eq(pthread_join(d->thread, NULL), 0);
+}
+
+static void
+go_on(struct daemon *d)
+{
+    d->stop = 0;
+    cr_assert_eq(pthread_create(&d->thread, NULL, run_daemon, d), 0);
+}
+
+static void
+stop(struct daemon *d)
+{
+    halt(d);
     bb_endpoint_close(d->ep);
+}
+
+/* As SIGKILL does it: nothing of ours runs any more, and the kernel lets its locks go. */
+static void
+murder(struct daemon *d)
+{
+    halt(d);
+    die(&d->ep->at);
 }
 
 static void
@@ -387,4 +411,248 @@ Test(bridge_call, states_have_names)
     cr_assert_str_eq(bb_link_state_name(BB_LINK_UP), "up");
     cr_assert_str_eq(bb_link_state_name(BB_LINK_LISTENING), "listening");
     cr_assert_str_eq(bb_link_state_name(77), "unknown");
+}
+
+/* ---- what asking costs the bus ------------------------------------------------------------------ */
+
+enum { QUESTIONS = 1100, MOST_RINGS = 1024 };
+
+/* Rings of this node on the bus, closed ones included. */
+static int
+rings_of(const struct bb_endpoint *ep)
+{
+    static struct bb_ring_info rings[MOST_RINGS];
+    struct bb_look *look;
+    const struct bb_look_opts o = {.size = sizeof(o), .dir = bus_dir, .bus = "b"};
+    cr_assert_eq(bb_look_open(&look, &o), 0);
+    int n = bb_look_rings(look, rings, MOST_RINGS);
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        if (strcmp(rings[i].node, bb_endpoint_name(ep)) == 0) {
+            count++;
+            cr_assert_eq(rings[i].lane, BB_LANE_ONESHOT);
+        }
+    }
+    bb_look_close(look);
+    return count;
+}
+
+/* Beside one that does not read, a ring for each question would stay for 10 s, and a bus holds 1,024. */
+static void
+ask_often_beside(uint32_t flags)
+{
+    static const char *const prefix = "/of/its/own";
+    const struct bb_subscriber_opts o = {
+        .size = sizeof(o), .flags = flags, .prefixes = &prefix, .prefix_count = 1};
+    struct bb_endpoint *ep = attach("a"), *idle = attach("idle");
+    struct bb_subscriber *sub;
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    struct bb_error e = {0};
+    struct daemon d;
+    cr_assert_eq(bb_subscriber_open(&sub, idle, &o), 0);
+    start(&d, answer_info);
+    for (int i = 0; i < QUESTIONS; i++) {
+        cr_assert_eq(bb_bridge_look(ep, &info, &e), 0, "question %d: %s", i, e.sentence);
+    }
+    cr_assert_eq(d.asked, QUESTIONS);
+    cr_assert_eq(rings_of(ep), 1);
+    bb_endpoint_close(idle);
+    stop(&d);
+    bb_endpoint_close(ep);
+}
+
+Test(bridge_call, who_asks_often_fills_no_bus_beside_one_that_does_not_read)
+{
+    ask_often_beside(0);
+}
+
+Test(bridge_call, nor_beside_a_reliable_one)
+{
+    ask_often_beside(BB_SUBSCRIBER_RELIABLE);
+}
+
+Test(bridge_call, the_ring_goes_with_the_endpoint)
+{
+    struct bb_endpoint *ep = attach("a");
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    struct daemon d;
+    int fds = count_fds();
+    start(&d, answer_info);
+    cr_assert_eq(rings_of(ep), 0); /* who asks nothing has none */
+    cr_assert_eq(bb_bridge_look(ep, &info, NULL), 0);
+    cr_assert_eq(rings_of(ep), 1);
+    stop(&d);
+    bb_endpoint_close(ep);
+    cr_assert_lt(count_fds(), fds);
+    cr_assert_eq(
+        bb_gc(&(struct bb_gc_opts){.size = sizeof(struct bb_gc_opts), .dir = bus_dir, .bus = "b"})
+            >= 0,
+        1);
+    cr_assert_eq(count_files("", "pub-"), 0);
+}
+
+Test(bridge_call, it_serves_one_busbard_after_the_other)
+{
+    struct bb_endpoint *ep = attach("a");
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    struct bb_error e = {0};
+    uint64_t before = 0;
+    for (int i = 0; i < 6; i++) {
+        struct daemon d;
+        start(&d, answer_info);
+        cr_assert_neq(bb_endpoint_id(d.ep), before);
+        before = bb_endpoint_id(d.ep);
+        cr_assert_eq(bb_bridge_look(ep, &info, &e), 0, "%d: %s", i, e.sentence);
+        if (i % 2 == 0) {
+            murder(&d);
+        } else {
+            stop(&d);
+        }
+        assert_none(bb_bridge_look(ep, &info, &e), &e);
+    }
+    cr_assert_eq(rings_of(ep), 1);
+    bb_endpoint_close(ep);
+}
+
+/* As visit.c does with a ring that is not well formed. */
+static void
+put_aside(struct bb_subscriber *sub, const char *node)
+{
+    for (struct bbi_source *s = sub->sources; s != NULL; s = s->next) {
+        if (strcmp(s->node, node) == 0) {
+            sub->past_keys[s->index] = s->key;
+            bbi_source_end(sub, s);
+            s->is_corrupt = s->is_drained = true;
+        }
+    }
+}
+
+Test(bridge_call, when_busbard_does_not_hear_it_the_next_call_makes_another)
+{
+    struct bb_endpoint *ep = attach("a");
+    struct bb_error e = {0};
+    const struct bb_link_opts o = {.size = sizeof(o), .timeout_ns = 1, .error = &e};
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    struct daemon d;
+    start(&d, answer_info);
+    cr_assert_eq(bb_bridge_look(ep, &info, &e), 0, "%s", e.sentence);
+    halt(&d);
+    put_aside(d.sub, "a");
+    go_on(&d);
+    cr_assert_eq(bb_peer(ep, "h", 1, &o), BB_ETIMEDOUT);
+    cr_assert_eq(d.asked, 1);
+    cr_assert_eq(bb_bridge_look(ep, &info, &e), 0, "%s", e.sentence);
+    cr_assert_eq(d.asked, 2);
+    stop(&d);
+    bb_endpoint_close(ep);
+}
+
+/* In the child; 0 or what failed. */
+static int
+ask_in_child(struct bb_endpoint *ep)
+{
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    struct bb_endpoint *own = NULL;
+    const struct bb_endpoint_opts o = {.size = sizeof(o), .dir = bus_dir, .bus = "b", .name = "c"};
+    if (bb_bridge_look(ep, &info, NULL) != BB_EFORKED) {
+        return 1;
+    }
+    bb_endpoint_close(ep);
+    if (bb_endpoint_open(&own, &o) != 0) {
+        return 2;
+    }
+    int rc = bb_bridge_look(own, &info, NULL) == 0 ? 0 : 3;
+    bb_endpoint_close(own);
+    return rc;
+}
+
+struct asker {
+    struct bb_endpoint *ep;
+    _Atomic int stop;
+    int asked, answered;
+    pthread_t thread;
+};
+
+static void *
+run_asker(void *user)
+{
+    static const size_t max = 40; /* links: two replies */
+    struct asker *a = user;
+    struct bb_link_info *links = calloc(max, sizeof(*links));
+    do {
+        a->asked++;
+        a->answered += bb_bridge_links(a->ep, links, max, NULL) == LINKS && links[0].sent == 1
+                       && links[max - 1].sent == max;
+    } while (!a->stop);
+    free(links);
+    return NULL;
+}
+
+static void
+start_askers(struct asker *a, int count, struct bb_endpoint *ep)
+{
+    for (int i = 0; i < count; i++) {
+        a[i] = (struct asker){.ep = ep};
+        cr_assert_eq(pthread_create(&a[i].thread, NULL, run_asker, &a[i]), 0);
+    }
+}
+
+static void
+stop_askers(struct asker *a, int count)
+{
+    for (int i = 0; i < count; i++) {
+        a[i].stop = 1;
+        cr_assert_eq(pthread_join(a[i].thread, NULL), 0);
+        cr_assert_gt(a[i].asked, 0);
+        cr_assert_eq(a[i].answered, a[i].asked);
+    }
+}
+
+Test(bridge_call, a_child_asks_with_its_own_and_the_parent_goes_on)
+{
+    struct bb_endpoint *ep = attach("a");
+    struct bb_bridge_info info = {.size = sizeof(info)};
+    struct daemon d;
+    start(&d, answer_info);
+    cr_assert_eq(bb_bridge_look(ep, &info, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+            _exit(ask_in_child(ep));
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert_eq(status, 0, "child: %x", (unsigned)status);
+        cr_assert_eq(bb_bridge_look(ep, &info, NULL), 0);
+    }
+    cr_assert_eq(rings_of(ep), 1);
+    stop(&d);
+    bb_endpoint_close(ep);
+}
+
+/* Some of these forks fall between a thread's taking the lock and its giving it back. */
+Test(bridge_call, threads_ask_at_once_also_while_somebody_forks)
+{
+    enum { ASKERS = 4, FORKS = 40 };
+    struct bb_endpoint *ep = attach("a");
+    struct asker askers[ASKERS];
+    struct daemon d;
+    start(&d, answer_links);
+    start_askers(askers, ASKERS, ep);
+    for (int i = 0; i < FORKS; i++) {
+        struct bb_bridge_info info = {.size = sizeof(info)};
+        int status = -1;
+        pid_t pid = fork();
+        if (pid == 0) {
+            int rc = bb_bridge_look(ep, &info, NULL);
+            bb_endpoint_close(ep);
+            _exit(rc == BB_EFORKED ? 0 : 1);
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert_eq(status, 0, "child: %x", (unsigned)status);
+    }
+    stop_askers(askers, ASKERS);
+    cr_assert_eq(rings_of(ep), 1);
+    stop(&d);
+    bb_endpoint_close(ep);
 }
