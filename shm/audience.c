@@ -117,12 +117,16 @@ read_filter(struct bbi_audience *aud, struct bbi_listener *l)
     aud->mask_epoch++;
 }
 
-/* The message at cursor c is whole: we are the only one who could have overwritten it. */
+/*
+ * The message at cursor c is whole: we are the only one who could have overwritten it.  What is on loan is
+ * committed whatever comes, so the descriptor of its burst must not be where that goes.
+ */
 static bool
 is_intact(const struct bbi_writer *w, uint64_t c)
 {
     uint64_t first, pos;
-    return bbi_writer_locate(w, c, &first, &pos);
+    return bbi_writer_locate(w, c, &first, &pos)
+           && !bbi_is_before(first + w->map.depth, w->loan_end);
 }
 
 /* Nothing that a reader at cursor c needs may be overwritten: not its bytes, nor the descriptor of its burst. */

@@ -41,8 +41,8 @@ struct bbi_writer {
     uint64_t hard_pos; /* free_pos, but for the flush that is due */
     struct bbi_open_burst burst;
     uint32_t loan_bytes; /* of each message of the loan */
-    uint32_t loan_count; /* messages of the loan */
     uint32_t topics;
+    uint64_t loan_end;  /* number after the last message on loan; above n while one is open */
     uint64_t claim_pos; /* our copy of the watermark */
     uint64_t lim_seq;   /* n may not reach this: the burst of the slowest reliable cursor + D */
     uint64_t lim_pos;   /* nor the end of a message exceed this */
@@ -67,7 +67,7 @@ bbi_writer_open_loan(struct bbi_writer *w, uint64_t bytes, void **out)
     unsigned char *at = w->map.pay + (w->pos & w->map.pay_mask);
     BBI_HOOK("ring:claimed");
     w->loan_bytes = (uint32_t)bytes;
-    w->loan_count = 1;
+    w->loan_end = w->n + 1;
     *out = at;
     bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES); /* beyond the end: a hint that misses */
 }
@@ -86,7 +86,7 @@ bbi_writer_open_loans(struct bbi_writer *w, uint64_t bytes, uint32_t count, void
     }
     unsigned char *at = w->map.pay + (w->pos & w->map.pay_mask); /* free_pos is in the same lap */
     w->loan_bytes = (uint32_t)bytes;
-    w->loan_count = (uint32_t)k;
+    w->loan_end = w->n + k;
     for (void **end = out + k; out != end; at += room) {
         *out++ = at;
         bbi_prefetch_write(at + BBI_WRITE_AHEAD_BYTES);
@@ -166,7 +166,7 @@ bbi_writer_append(struct bbi_writer *w,
 {
     struct bbi_open_burst *b = &w->burst;
     uint32_t bytes = (uint32_t)kind.what;
-    BBI_DEBUG_ASSERT(bytes <= w->loan_bytes && count <= w->loan_count);
+    BBI_DEBUG_ASSERT(bytes <= w->loan_bytes && count <= w->loan_end - w->n);
     BBI_DEBUG_ASSERT(kind.how >> 32 <= BBI_ATTR_MASK);
     BBI_HOOK("ring:filled");
     if (BBI_LIKELY(kind.what == b->kind.what && kind.how == b->kind.how)) {
@@ -208,6 +208,7 @@ bbi_writer_commit_all(struct bbi_writer *w,
 {
     if (used == NULL) {
         bbi_writer_append(w, counts, bbi_kind_of(w->loan_bytes, tag, ts, attr), count);
+        w->loan_end = w->n; /* the rest of it never was */
         return;
     }
     uint64_t room = bbi_stride_of(w->loan_bytes), pos = w->pos;
@@ -219,6 +220,7 @@ bbi_writer_commit_all(struct bbi_writer *w,
             bbi_writer_end_burst(w);
         }
     }
+    w->loan_end = w->n;
 }
 
 /* bbi_writer_commit - publish the first used bytes of the loan.  Release, R1. */
@@ -232,6 +234,7 @@ static inline void
 bbi_writer_abort(struct bbi_writer *w)
 {
     w->loan_bytes = 0; /* the bytes are claimed again */
+    w->loan_end = w->n;
 }
 
 static inline bool

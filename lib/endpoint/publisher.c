@@ -543,7 +543,7 @@ static bool
 fits_loan(const struct bb_topic *topic, const size_t *used_bytes, size_t count)
 {
     const struct bb_publisher *pub = topic->pub;
-    bool fits = pub->loan == topic && count > 0 && count <= pub->writer.loan_count;
+    bool fits = pub->loan == topic && count > 0 && count <= pub->writer.loan_end - pub->writer.n;
     for (size_t i = 0; fits && used_bytes != NULL && i < count; i++) {
         fits = used_bytes[i] <= pub->writer.loan_bytes - topic->spill_bytes;
     }

@@ -146,3 +146,27 @@ Test(loan_batch, a_reliable_reader_in_the_way_is_not_overrun)
     cr_assert_eq(take_all(&x, 0), sent);
     pair_close(&x);
 }
+
+/* Asking for room moves limits: also where a message ends with the ring, and the next one lies at its front. */
+Test(loan_batch, asking_for_room_at_the_end_of_the_ring_harms_nothing)
+{
+    struct pair x;
+    uint64_t sent = 0, seen = 0;
+    pair_open(&x, 0);
+    for (uint64_t pos = 0; pos < 3 * (uint64_t)BYTES; sent++) {
+        unsigned char body[272] = {
+            0}; /* once, so that the watermark is not at the end just when messages are */
+        size_t bytes = sent == 0 ? sizeof(body) : 16;
+        memcpy(body, &sent, sizeof(sent));
+        if (bb_headroom_messages(x.pub) < 8 || bb_headroom(x.pub) < 512) {
+            cr_assert_eq(bb_flush(x.pub), 0);
+            seen = take_all(&x, seen);
+        }
+        (void)bb_headroom(x.pub);
+        cr_assert_eq(bb_publish(x.topic, body, bytes, BB_MORE), 0);
+        pos += bytes;
+    }
+    cr_assert_eq(bb_flush(x.pub), 0);
+    cr_assert_eq(take_all(&x, seen), sent);
+    pair_close(&x);
+}

@@ -89,6 +89,35 @@ Test(audience, the_descriptor_of_a_burst_is_kept_for_who_is_amid_it)
     talker_close(&t);
 }
 
+/* A loan is committed whatever comes: what it will take the place of is no longer there for who joins now. */
+Test(audience, a_loan_is_not_promised_to_who_joins_before_its_commit)
+{
+    struct talker t;
+    struct hearer h;
+    void *p;
+    uint64_t first, pos;
+    talker_open(&t, "t");
+    hearer_open(&h, "h", "");
+    for (int i = 0; i < 64; i++) {
+        cr_assert_eq(say_more(&t, 8), 0);
+    }
+    bbi_audience_flush(&t.aud);
+    cr_assert_eq(bbi_writer_claim(&t.writer, 8, &p), 0);
+    hearer_map(&h, &t);
+    bbi_join_begin(&h.join, &h.reader, true, BBI_SEEK_OLDEST, 0);
+    cr_assert_eq(h.reader.cursor, 64U, "nothing is overwritten yet");
+    bbi_audience_look(&t.aud);
+    uint64_t believed = t.aud.listeners[h.file.index].cursor;
+    cr_assert_geq(believed, 64U, "taken up");
+    memset(p, 0, 8);
+    bbi_writer_commit(&t.writer, 8, BBI_TAG_SPILL, 1, 0);
+    cr_assert_eq(bbi_writer_locate(&t.writer, believed, &first, &pos), 1,
+                 "what was protected, from %llu on, is there", (unsigned long long)believed);
+    cr_assert_leq(t.writer.n, t.writer.lim_seq);
+    hearer_close(&h);
+    talker_close(&t);
+}
+
 Test(audience, the_slowest_cursor_counts)
 {
     struct talker t;

@@ -357,6 +357,31 @@ Test(ring_write, a_burst_ends_where_the_ring_wraps_whoever_looked_at_the_limits,
     heap_ring_delete(&h);
 }
 
+/*
+ * The last message ends where the ring does, and then a limit moves: what follows lies at the front.  One of another size
+ * came before, no multiple of the quantum, so that the watermark is ahead of the end already.
+ */
+Test(ring_write, a_burst_ends_where_the_ring_does_also_below_the_watermark, .timeout = 20)
+{
+    struct heap_ring h;
+    unsigned char bytes[272] = {0};
+    heap_ring_small(&h);
+    uint32_t a = intern(&h, "a");
+    cr_assert_eq(put(&h, a, bytes, sizeof(bytes)), 0);
+    bbi_writer_flush(&h.w);
+    while (h.w.pos < h.map.pay_bytes) {
+        cr_assert_eq(put(&h, a, bytes, 16), 0);
+    }
+    uint64_t n = h.w.n;
+    cr_assert_gt(h.w.claim_pos, h.w.pos);
+    cr_assert(!bbi_writer_is_flushed(&h.w));
+    bbi_writer_limit(&h.w, UINT64_MAX, UINT64_MAX); /* as bb_headroom() does */
+    cr_assert_eq(put(&h, a, bytes, 16), 0);
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, n)->seq), n, "a burst of its own");
+    cr_assert_eq(bbi_load_relaxed(&desc_of(&h, n)->pos), h.map.pay_bytes);
+    heap_ring_delete(&h);
+}
+
 /* Of a batch whose messages use less than was claimed none lies behind the one before. */
 Test(ring_write, a_batch_of_odd_sizes_is_described_one_by_one, .timeout = 20)
 {
