@@ -152,6 +152,7 @@ bbi_reader_seek(struct bbi_reader *r, enum bbi_seek how, uint64_t last)
         }
     }
     r->cursor = at;
+    r->burst.count = 0;
     r->start = at;
     r->is_based = at == first;
 }
@@ -189,7 +190,7 @@ rewind_base(struct bbi_reader *r, uint64_t at)
         if (!bbi_burst_find(&r->map, s, &b, &word)) { /* R1, R3 */
             return BB_EAGAIN;
         }
-        uint64_t count = bbi_min_u64(b.first + b.count, at) - s;
+        uint64_t count = bbi_min_u64(b.first + b.count - s, at - s);
         if (b.tag == BBI_TAG_SPILL) {
             r->spill_seen -= count;
         } else if (b.tag < r->tag_count) {
@@ -295,7 +296,7 @@ void
 bbi_reader_resume(struct bbi_reader *r)
 {
     const struct bbi_burst *b = &r->burst;
-    if (bbi_burst_has(b, r->cursor) && r->cursor != b->first
+    if (bbi_burst_has(b, r->cursor)
         && !bbi_reader_is_whole(r, bbi_burst_pos(b, r->cursor))) { /* R2 */
         r->burst.count = 0;
     }
@@ -440,5 +441,6 @@ bbi_reader_wall_ns(struct bbi_reader *r, uint64_t seq_in_ring, uint32_t ts)
         r->anchor_count = count;
     }
     int32_t diff = (int32_t)(ts - (uint32_t)(r->anchor_mono >> BBI_TS_SHIFT));
-    return (int64_t)r->anchor_wall + (int64_t)diff * (1 << BBI_TS_SHIFT);
+    /* Unsigned: a hostile anchor may be anywhere. */
+    return (int64_t)(r->anchor_wall + (uint64_t)((int64_t)diff * (1 << BBI_TS_SHIFT)));
 }

@@ -140,7 +140,7 @@ bbi_reader_is_whole(const struct bbi_reader *r, uint64_t pos)
 int bbi_reader_turn_slowly(struct bbi_reader *r, uint64_t *number);
 
 /*
- * bbi_reader_resume - after some time: if the burst that the cursor is amid was overwritten meanwhile it is
+ * bbi_reader_resume - after some time: if the burst that the cursor is in was overwritten meanwhile it is
  * forgotten, so that the next look finds out.
  */
 void bbi_reader_resume(struct bbi_reader *r);

@@ -41,6 +41,7 @@ struct bbi_source {
     uint32_t last_ts; /* of the last message; its time holds for the same ts before last_ts_until */
     int64_t last_wall_ns;
     uint64_t last_ts_until;
+    uint64_t clock_end; /* messages from here on may have anchors that we have not looked at */
     struct bbi_from from;
     uint64_t delivered;
     uint64_t lost_before;       /* to be told with the next message */

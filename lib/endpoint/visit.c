@@ -93,7 +93,8 @@ turn_clock(struct bbi_source *src, uint64_t seq, uint32_t ts)
 {
     src->last_wall_ns = bbi_reader_wall_ns(&src->reader, seq, ts);
     src->last_ts = ts;
-    src->last_ts_until = bbi_reader_anchor_end(&src->reader);
+    uint64_t seen = src->clock_end > seq ? src->clock_end : seq + 1;
+    src->last_ts_until = bbi_min_u64(bbi_reader_anchor_end(&src->reader), seen);
     return src->last_wall_ns;
 }
 
@@ -104,7 +105,8 @@ wall_ns_of(struct bbi_source *src, uint64_t seq, uint32_t ts)
         return turn_clock(src, seq, ts);
     }
     /* The anchor is the same: so much later, or earlier, than the one before. */
-    src->last_wall_ns += (int64_t)(int32_t)(ts - src->last_ts) * (1 << BBI_TS_SHIFT);
+    int64_t later = (int64_t)(int32_t)(ts - src->last_ts) * (1 << BBI_TS_SHIFT);
+    src->last_wall_ns = (int64_t)((uint64_t)src->last_wall_ns + (uint64_t)later); /* hostile, too */
     src->last_ts = ts;
     return src->last_wall_ns;
 }
@@ -449,6 +451,11 @@ begin_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t max)
     if (bbi_load_relaxed(&ring->anchors) != src->reader.anchor_count) {
         src->last_ts_until = 0; /* the time of the last message says nothing about the next */
     }
+    src->clock_end = UINT64_MAX;
+    if (sub->must_peek) { /* beyond the tail there may be anchors that came after this look at them */
+        src->clock_end = src->reader.known_tail - (src->reader.map.depth - 1);
+        src->last_ts_until = bbi_min_u64(src->last_ts_until, src->clock_end);
+    }
     bbi_reader_resume(&src->reader);
     look_for_eviction(sub, src);
 }
@@ -561,9 +568,10 @@ part_of_burst(
     struct bbi_source *src, const struct bbi_burst *b, uint64_t n, uint64_t end, size_t bytes)
 {
     uint64_t seq = n - (src->reader.map.depth - 1);
-    uint64_t count = bbi_min_u64(b->first + b->count, end) - n;
+    uint64_t count = bbi_min_u64(b->first + b->count - n, end - n); /* hostile numbers wrap */
     (void)wall_ns_of(src, seq, b->ts);
-    count = bbi_min_u64(count, src->last_ts_until - seq);
+    count =
+        bbi_min_u64(count - 1, src->last_ts_until - seq - 1) + 1; /* never none: we would stay */
     return BBI_LIKELY(count * b->bytes <= bytes) ? count : bytes / b->bytes + 1;
 }
 
