@@ -62,8 +62,8 @@ geom_fits(const struct bbi_ring_geom *g, uint64_t bytes)
            && g->align_bytes == BBI_PAYLOAD_ALIGN && g->pay_bytes <= UINT64_C(1) << 33
            && g->max_msg <= g->pay_bytes / 4 && g->quantum <= g->pay_bytes / 16
            && g->batch_bytes <= g->pay_bytes / 4 && g->batch_msgs >= 1
-           && g->batch_msgs <= g->depth / 4 && g->anchor_count >= 1 && g->dict_count >= 1
-           && g->fence <= BBI_FENCE_MEMBARRIER
+           && g->batch_msgs <= g->depth / 4 && g->batch_msgs <= BBI_BATCH_MOST
+           && g->anchor_count >= 1 && g->dict_count >= 1 && g->fence <= BBI_FENCE_MEMBARRIER
            && part_fits(g->dict_off, g->dict_count, sizeof(struct bbi_dict_entry), 32, bytes)
            && part_fits(g->text_off, g->text_bytes, 1, 1, bytes)
            && part_fits(g->anchor_off, g->anchor_count, sizeof(struct bbi_anchor), 32, bytes)

@@ -27,6 +27,7 @@ enum {
     BBI_WRITE_AHEAD_BYTES = 1024,
     BBI_RACY_WORDS_BYTES = 64, /* copied by relaxed words up to here, by memcpy above */
     BBI_BATCH_MSGS = 32,
+    BBI_BATCH_MOST = 1024, /* of any ring: a look for a burst goes back so far at most */
     BBI_PAYLOAD_ALIGN = 16,
 };
 

@@ -257,3 +257,18 @@ Test(ring_shape, random_geometries_are_refused_or_safe, .timeout = 60)
     cr_assert_gt(accepted, 0, "some bits do not matter");
     heap_ring_delete(&h);
 }
+
+/* A look for the burst that a message is in goes back over a batch: a hostile one must not make that long. */
+Test(ring_shape, a_batch_of_thousands_is_refused, .timeout = 20)
+{
+    const struct bbi_ring_shape shape = shape_of(8192, 65536, 16, 256);
+    struct heap_ring h;
+    struct bbi_ring_map m;
+    heap_ring_new(&h, &shape);
+    struct bbi_ring_geom *g = &((struct bbi_ring *)h.base)->ident.ring;
+    g->batch_msgs = BBI_BATCH_MOST;
+    cr_assert_eq(bbi_ring_join(h.base, h.bytes, &m), 0);
+    g->batch_msgs = BBI_BATCH_MOST + 1;
+    cr_assert_eq(bbi_ring_join(h.base, h.bytes, &m), BB_ECORRUPT);
+    heap_ring_delete(&h);
+}
