@@ -469,10 +469,10 @@ copy_small(struct bb_subscriber *sub,
            size_t bytes)
 {
     size_t room = bbi_align_up(bytes, ALIGN);
-    unsigned char *copy = sub->arena + sub->arena_used;
-    if (!bbi_is_small_racy(data, bytes) || sub->arena_capacity - sub->arena_used < room) {
-        return NULL;
+    if (!bbi_is_small_racy(data, bytes) || sub->arena_capacity - sub->arena_used <= room) {
+        return NULL; /* also where there is no arena yet, for nothing */
     }
+    unsigned char *copy = sub->arena + sub->arena_used;
     bbi_copy_small_racy(copy, data, room);
     if (BBI_UNLIKELY(!bbi_reader_is_whole(r, pos))) { /* R2 */
         return NULL;
