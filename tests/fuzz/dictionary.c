@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A ring that a hostile publisher writes, read while it changes: joining it, its dictionary, messages, counters
- * and times.
+ * A ring that a hostile publisher writes, read while it changes: joining it, its dictionary, messages, bursts,
+ * counters and times.
  *
- * Input      steps: u8 what; poke: u16 place in words, u8 words, bytes; the others: u8 argument.
- * Oracle     from the start to the cursor: messages = passed on + filtered + lost, whatever the ring says.
+ * Input      steps: u8 what; poke, burst, grow: as in hostile_burst.h; the others: u8 argument.
+ * Oracle     from the start to the cursor: messages = passed on + filtered + lost, whatever the ring says; a message,
+ *            and every one of the burst that a reader believes, lies in the ring.
  */
-#include "shm/ring_read.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/hostile_burst.h"
 
 enum { TOPICS = 16, TEXT_BYTES = 256, DEPTH = 64, PAY_BYTES = 4096, STEPS_MAX = 4096 };
+enum {
+    POKE,
+    BURST = 11,
+    GROW,
+    KINDS
+}; /* steps that are more than an argument; 1 to 10 are in step() */
 
 struct hostile {
     unsigned char *base;
@@ -62,14 +68,26 @@ join(struct hostile *h)
     h->is_joined = true;
 }
 
+/* The reader looks once more. */
 static void
-poke(struct hostile *h, struct fuzz_in *in)
+grow(struct hostile *h, struct fuzz_in *in)
 {
-    size_t at = (size_t)fuzz_u16(in) * 8 % h->bytes;
-    size_t want = (size_t)(fuzz_u8(in) % 32 + 1) * 8;
-    size_t got;
-    const uint8_t *bytes = fuzz_bytes(in, want < h->bytes - at ? want : h->bytes - at, &got);
-    memcpy(h->base + at, bytes, got);
+    hostile_grow(&h->r, in);
+    bbi_reader_resume(&h->r);
+    (void)bbi_reader_is_at_tail(&h->r);
+}
+
+/* Who has the burst hands out its messages without another look. */
+static void
+check_burst(const struct hostile *h, const struct bbi_item *item)
+{
+    const struct bbi_ring_map *m = &h->r.map;
+    const struct bbi_burst *b = &h->r.burst;
+    uint64_t left = b->count - (h->r.cursor - b->first);
+    FUZZ_CHECK(bbi_burst_has(b, h->r.cursor) && b->count <= m->batch_msgs);
+    FUZZ_CHECK(item->bytes <= m->max_msg && item->data >= m->pay);
+    FUZZ_CHECK(item->data + (left - 1) * b->stride + item->bytes <= m->pay + m->pay_bytes);
+    FUZZ_CHECK(b->stride >= item->bytes && (b->tag == BBI_TAG_SPILL || b->tag < m->dict_count));
 }
 
 /* Within the text of all topics, and with no bytes that are not. */
@@ -101,6 +119,7 @@ learn(struct hostile *h, uint32_t upto)
 static void
 use_item(struct hostile *h, const struct bbi_item *item)
 {
+    check_burst(h, item);
     unsigned char *copy = fuzz_copy(item->data, item->bytes);
     bbi_copy_racy(copy, item->data, item->bytes);
     free(copy);
@@ -117,8 +136,11 @@ read_some(struct hostile *h, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct bbi_item item;
-        int rc = bbi_reader_next(&h->r, &item, h->r.cursor + DEPTH);
+        uint64_t cursor = h->r.cursor;
+        bool is_known = bbi_burst_has(&h->r.burst, cursor);
+        int rc = bbi_reader_next(&h->r, &item, cursor + DEPTH);
         if (rc == BBI_READ_ITEM) {
+            FUZZ_CHECK(is_known || cursor != h->r.cursor || bbi_reader_is_whole(&h->r, item.pos));
             use_item(h, &item);
         } else if (rc == BBI_READ_TAG) {
             FUZZ_CHECK(item.tag < h->r.map.dict_count);
@@ -191,9 +213,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     new_ring(&h);
     join(&h);
     for (int i = 0; i < STEPS_MAX && in.left > 0; i++) {
-        uint32_t what = fuzz_u8(&in) % 11;
-        if (what == 0) {
-            poke(&h, &in);
+        uint32_t what = fuzz_u8(&in) % KINDS;
+        if (what == POKE) {
+            hostile_poke(h.base, h.bytes, &in);
+        } else if (what == BURST && h.is_joined) {
+            hostile_burst(&h.r, &in);
+        } else if (what == GROW && h.is_joined) {
+            grow(&h, &in);
         } else {
             uint32_t argument = fuzz_u8(&in);
             if (h.is_joined || what == 1) {

@@ -248,10 +248,37 @@ def seeds_dictionary():
     yield "topics", topics + tail + every
     yield "far-tail", far + every
     yield "many-topics", poke(page + 0x180, b"\xff" * 8) + every
+    # Beside the cursor, before, at and behind it: bursts that are too long, too large, gone, being written.
+    for distance in (20, 31, 32, 33, 40):
+        for name, form, more, size, pos in (
+                ("good", 0x80, 3, 64, 0), ("beyond", 0x80, 15, 512, 1024), ("end", 0x80, 1, 16, 4080),
+                ("many", 0x80, 400, 0, 64), ("spilled", 0x90, 15, 8, 8), ("busy", 0xa0, 7, 8, 0),
+                ("gone", 0xc0, 7, 8, 0)):
+            burst = bytes([11, distance, form]) + struct.pack("<HHH", more, size, pos)
+            yield "burst-%s-%d" % (name, distance), bytes([8, 15]) + burst + bytes(
+                [10, 2, 12, 9, 0, 10, 40]) + every
     yield "geometry", b"".join(poke(264 + 8 * i, b"\xff" * 8) + b"\1\0" for i in range(14))
     for place in range(0x3000, 0x8000, 0x400):
         yield "poke-%04x" % place, topics + tail + poke(place, struct.pack("<QQII", 64, 0, 32, 0) * 2 + bytes(
             16)) + every
+
+
+
+def hostile_burst(distance, form, more, size, pos):
+    return bytes([distance, form]) + struct.pack("<HHH", more, size, pos)
+
+
+def seeds_visit():
+    # Where a reader may begin: at the first message, below it, before numbers wrap, before their signs change.
+    for at in (64, 62, 0, 2 ** 64 - 4, 2 ** 64 - 40, 2 ** 63 - 4):
+        for copies in (0, 1):
+            start = bytes([copies]) + struct.pack("<Q", at)
+            for name, form, more, size, pos in (
+                    ("good", 0x80, 15, 8, 0), ("large", 0x80, 3, 1024, 0), ("empty", 0x80, 15, 0, 64),
+                    ("many", 0x80, 400, 8, 0), ("spilled", 0x90, 15, 8, 8)):
+                yield "%s-%x-%d" % (name, at, copies), start + b"\1" + hostile_burst(32, form, more, size, pos) + bytes(
+                    [5, 0, 5, 1, 4, 0, 5, 70, 2]) + struct.pack("<H", more + 3) + bytes([5, 9, 5, 70]) + b"\1" + hostile_burst(
+                        32, form, more, size, pos + 64) + bytes([5, 70, 5, 71])
 
 
 def frame(*parts):
