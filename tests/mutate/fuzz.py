@@ -53,8 +53,6 @@ FAULTS = [
     ("dictionary", "shm/burst.c", "return bbi_burst_has(out, n);", "return 1;"),
     ("visit", "lib/endpoint/visit.c", "bbi_min_u64(b->first + b->count - n, end - n);",
      "bbi_min_u64(b->first + b->count, end) - n;"),
-    ("visit", "lib/endpoint/visit.c", "bbi_min_u64(count - 1, src->last_ts_until - seq - 1) + 1;",
-     "bbi_min_u64(count, src->last_ts_until - seq);"),
     ("visit", "lib/endpoint/visit.c", "if (BBI_UNLIKELY(b.tag >= r->tag_count ||", "if (BBI_UNLIKELY("),
     ("visit", "lib/endpoint/visit.c", "uint64_t taken = is_copying ? (uint64_t)(next - msg) : part;", "uint64_t taken = part;"),
     ("store_command", "lib/store/command.c", "|| bytes > from.bytes - *off", ""),

@@ -170,3 +170,25 @@ Test(loan_batch, asking_for_room_at_the_end_of_the_ring_harms_nothing)
     cr_assert_eq(take_all(&x, seen), sent);
     pair_close(&x);
 }
+
+/* Stamps have 32 bits: these two are the same, so both messages may be of one burst, and 275 s lie between them. */
+Test(loan_batch, the_same_stamp_of_another_anchor_is_another_time)
+{
+    struct pair x;
+    struct bb_msg msgs[4];
+    const int64_t first_ns = INT64_C(1000000000000), later_ns = INT64_C(1) << 38;
+    pair_open(&x, 0);
+    for (int i = 0; i < 4; i++) {
+        void *data;
+        cr_assert_eq(bb_loan(x.topic, 8, &data), 0);
+        memset(data, 0, 8);
+        cr_assert_eq(
+            bb_commit_at(x.topic, 8, i < 3 ? BB_MORE : 0, first_ns + (i < 2 ? 0 : later_ns)), 0);
+    }
+    cr_assert_eq(bb_poll(x.sub, msgs, 4, 0), 4);
+    cr_assert_eq(msgs[1].wall_ns, msgs[0].wall_ns);
+    cr_assert_eq(msgs[3].wall_ns, msgs[2].wall_ns);
+    int64_t off_ns = msgs[2].wall_ns - msgs[1].wall_ns - later_ns;
+    cr_assert(off_ns > -1000000000 && off_ns < 1000000000, "%lld ns off", (long long)off_ns);
+    pair_close(&x);
+}
