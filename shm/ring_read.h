@@ -106,7 +106,17 @@ bbi_reader_prefetch_next(const struct bbi_reader *r)
     bbi_prefetch_read(r->map.pay + (r->next_pos & r->map.pay_mask));
 }
 
-/* Descriptors ahead; and where there are more topics than a cache holds, what we keep of one that comes. */
+/* Where there are more topics than a cache holds: what we keep of one that comes. */
+static inline void
+bbi_reader_prefetch_tag(const struct bbi_reader *r, uint64_t n)
+{
+    const struct bbi_ring_map *m = &r->map;
+    uint32_t tag =
+        bbi_load_relaxed(&m->desc[(n + BBI_READ_AHEAD_TAGS) & m->desc_mask].tag); /* a hint */
+    bbi_prefetch_read(&r->tags[tag < r->tag_count ? tag : 0]);
+}
+
+/* Descriptors ahead, and what they need. */
 static inline void
 bbi_reader_prefetch(const struct bbi_reader *r, uint64_t n)
 {
@@ -114,9 +124,7 @@ bbi_reader_prefetch(const struct bbi_reader *r, uint64_t n)
     bbi_prefetch_read(&m->desc[n & m->desc_mask]
                       + BBI_READ_AHEAD_DESCS); /* beyond the last: a hint that misses */
     if (BBI_UNLIKELY(r->tag_count > BBI_CACHED_TAGS)) {
-        uint32_t tag =
-            bbi_load_relaxed(&m->desc[(n + BBI_READ_AHEAD_TAGS) & m->desc_mask].tag); /* a hint */
-        bbi_prefetch_read(&r->tags[tag < r->tag_count ? tag : 0]);
+        bbi_reader_prefetch_tag(r, n);
     }
 }
 
@@ -184,6 +192,44 @@ bbi_reader_skip(struct bbi_reader *r, uint64_t end)
 }
 
 /*
+ * Bursts that nobody here wants, from the cursor on, without a look at the rest of them: where many topics come
+ * in turn each message is one.  Stops before anything else.
+ */
+static inline void
+bbi_reader_skip_quickly(struct bbi_reader *r, uint64_t end)
+{
+    const struct bbi_ring_map *m = &r->map;
+    struct bbi_desc *const descs =
+        m->desc; /* in registers: what is counted could be anything, to a compiler */
+    struct bbi_tag *const tags = r->tags;
+    const uint64_t mask = m->desc_mask;
+    const uint32_t tag_count = r->tag_count, batch_msgs = m->batch_msgs;
+    const size_t ahead = r->is_behind ? BBI_READ_AHEAD_DESCS : 0; /* 0: what is read anyway */
+    uint64_t n = r->cursor, count;
+    for (; n != end; n += count) {
+        struct bbi_desc *d = &descs[n & mask];
+        if (bbi_load_acquire(&d->seq) != n) { /* R1 */
+            break;
+        }
+        uint32_t more = bbi_load_acquire(&d->flags) >> BBI_MORE_SHIFT; /* R1, R3 */
+        uint32_t tag = bbi_load_acquire(&d->tag);                      /* R3 */
+        if (BBI_UNLIKELY(tag >= tag_count) || tags[tag].is_wanted
+            || BBI_UNLIKELY(more >= batch_msgs)
+            || BBI_UNLIKELY(bbi_load_relaxed(&d->seq) != n)) { /* R3 */
+            break;
+        }
+        bbi_prefetch_read(d + ahead);
+        if (BBI_UNLIKELY(tag_count > BBI_CACHED_TAGS)) {
+            bbi_reader_prefetch_tag(r, n);
+        }
+        count = BBI_LIKELY(more == 0) ? 1 : bbi_min_u64(more + UINT64_C(1), end - n);
+        tags[tag].seen += count;
+    }
+    r->filtered += n - r->cursor;
+    r->cursor = n;
+}
+
+/*
  * bbi_reader_next - look at the message at the cursor, skipping unwanted ones, never at `end` or beyond.
  *
  * Order     acquire on seq, R1; fields, then seq again, R3.
@@ -197,6 +243,10 @@ bbi_reader_next(struct bbi_reader *r, struct bbi_item *item, uint64_t end)
     *item = (struct bbi_item){0};
     while (r->cursor != end) {
         if (!bbi_burst_has(b, r->cursor)) {
+            bbi_reader_skip_quickly(r, end);
+            if (r->cursor == end) {
+                break;
+            }
             int rc = bbi_reader_turn(r, &item->seq);
             if (BBI_UNLIKELY(rc != BBI_READ_ITEM)) {
                 return rc;

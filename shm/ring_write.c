@@ -91,30 +91,10 @@ bbi_writer_claim_slowly(struct bbi_writer *w, uint64_t bytes, void **out)
 }
 
 void
-bbi_writer_begin(
+bbi_writer_begin_slowly(
     struct bbi_writer *w, struct bbi_counts *counts, uint64_t what, uint64_t how, uint32_t count)
 {
-    struct bbi_desc *d = &w->map.desc[w->n & w->map.desc_mask];
-    uint32_t bytes = (uint32_t)what;
-    uint32_t flags = (uint32_t)(how >> 32) | (count - 1) << BBI_MORE_SHIFT;
-    bbi_store_relaxed(&d->seq, BBI_BUSY | w->n); /* R3 */
-    bbi_fence_release();                         /* R3: pairs with the loads in bbi_burst_load() */
-    BBI_HOOK("ring:busy");
-    bbi_store_relaxed(&d->pos, w->pos); /* relaxed: seq publishes them all */
-    bbi_store_relaxed(&d->len, bytes);
-    bbi_store_relaxed(&d->tag, (uint32_t)(what >> 32));
-    bbi_store_relaxed(&d->ts, (uint32_t)how);
-    bbi_store_relaxed(&d->flags, flags);
-    BBI_HOOK("ring:described");
-    bbi_writer_count(counts, bytes, count);
-    bbi_store_release(&d->seq, w->n); /* R1: pairs with bbi_burst_load() */
-    BBI_HOOK("ring:committed");
-    bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS); /* beyond the end: a hint that misses */
-    w->burst.kind.what = what;
-    w->burst.kind.how = how;
-    w->burst.first = w->n;
-    w->burst.desc = d;
-    w->burst.flags = flags;
+    bbi_writer_begin(w, counts, (struct bbi_kind){what, how}, count);
 }
 
 int

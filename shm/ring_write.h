@@ -153,9 +153,46 @@ bbi_writer_count(struct bbi_counts *counts, uint32_t bytes, uint32_t count)
     BBI_HOOK("ring:counted");
 }
 
-/* bbi_writer_begin - bbi_writer_append() as a burst of its own.  The words of the kind go by themselves: in registers. */
-void bbi_writer_begin(
+/* A burst of its own for count messages, described; n and pos are the caller's to move. */
+static BBI_INLINE void
+bbi_writer_begin(struct bbi_writer *w,
+                 struct bbi_counts *counts,
+                 struct bbi_kind kind,
+                 uint32_t count)
+{
+    struct bbi_desc *d = &w->map.desc[w->n & w->map.desc_mask];
+    uint32_t bytes = (uint32_t)kind.what;
+    uint32_t flags = (uint32_t)(kind.how >> 32) | (count - 1) << BBI_MORE_SHIFT;
+    bbi_store_relaxed(&d->seq, BBI_BUSY | w->n); /* R3 */
+    bbi_fence_release();                         /* R3: pairs with the loads in bbi_burst_load() */
+    BBI_HOOK("ring:busy");
+    bbi_store_relaxed(&d->pos, w->pos); /* relaxed: seq publishes them all */
+    bbi_store_relaxed(&d->len, bytes);
+    bbi_store_relaxed(&d->tag, (uint32_t)(kind.what >> 32));
+    bbi_store_relaxed(&d->ts, (uint32_t)kind.how);
+    bbi_store_relaxed(&d->flags, flags);
+    BBI_HOOK("ring:described");
+    bbi_writer_count(counts, bytes, count);
+    bbi_store_release(&d->seq, w->n); /* R1: pairs with bbi_burst_load() */
+    BBI_HOOK("ring:committed");
+    bbi_prefetch_write(d + BBI_WRITE_AHEAD_DESCS); /* beyond the end: a hint that misses */
+    w->burst.kind.what = kind.what;
+    w->burst.kind.how = kind.how;
+    w->burst.first = w->n;
+    w->burst.desc = d;
+    w->burst.flags = flags;
+}
+
+/* bbi_writer_begin_slowly - the same, out of the way.  The words of the kind go by themselves: in registers. */
+void bbi_writer_begin_slowly(
     struct bbi_writer *w, struct bbi_counts *counts, uint64_t what, uint64_t how, uint32_t count);
+
+static inline void
+bbi_writer_step(struct bbi_writer *w, uint32_t bytes, uint32_t count)
+{
+    w->pos += (uint64_t)count * bbi_stride_of(bytes);
+    w->n += count;
+}
 
 /* count messages of the loan, lying side by side from pos on: as more of the open burst, or as a new one. */
 static inline void
@@ -175,10 +212,24 @@ bbi_writer_append(struct bbi_writer *w,
         bbi_store_release(&b->desc->flags, b->flags); /* R1: pairs with bbi_burst_load() */
         BBI_HOOK("ring:committed");
     } else {
-        bbi_writer_begin(w, counts, kind.what, kind.how, count);
+        bbi_writer_begin_slowly(w, counts, kind.what, kind.how, count);
     }
-    w->pos += (uint64_t)count * bbi_stride_of(bytes);
-    w->n += count;
+    bbi_writer_step(w, bytes, count);
+}
+
+/* bbi_writer_commit_first - of a message that cannot be one more of a burst: another topic, or after a flush. */
+static inline void
+bbi_writer_commit_first(struct bbi_writer *w,
+                        struct bbi_counts *counts,
+                        uint32_t used,
+                        uint32_t tag,
+                        uint32_t ts,
+                        uint32_t attr)
+{
+    BBI_DEBUG_ASSERT(used <= w->loan_bytes && attr <= BBI_ATTR_MASK);
+    BBI_HOOK("ring:filled");
+    bbi_writer_begin(w, counts, bbi_kind_of(used, tag, ts, attr), 1);
+    bbi_writer_step(w, used, 1);
 }
 
 /* bbi_writer_commit_to - bbi_writer_commit() for who remembers the counts of its tag. */

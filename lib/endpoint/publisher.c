@@ -360,7 +360,9 @@ static BBI_NOINLINE int
 commit_first(struct bb_publisher *pub, struct bb_topic *topic, size_t used, uint32_t attr)
 {
     begin_topic(pub, topic);
-    return finish(pub, topic, used, attr);
+    bbi_writer_commit_first(&pub->writer, topic->counts, topic->spill_bytes + (uint32_t)used,
+                            topic->tag, pub->ts, attr & BBI_ATTR_MASK);
+    return (attr & BB_MORE) != 0 ? 0 : flush(pub);
 }
 
 static inline int

@@ -274,6 +274,36 @@ Test(ring_read, a_reader_may_begin_amid_a_burst, .timeout = 20)
     heap_ring_delete(&h);
 }
 
+/* Whole bursts that nobody wants, and parts of them, up to the end that was given; the rest as it comes. */
+Test(ring_read, bursts_are_skipped_up_to_the_end, .timeout = 20)
+{
+    for (uint64_t end = 64; end <= 64 + 12; end++) {
+        struct heap_ring h;
+        struct heap_reader r;
+        struct bbi_item item;
+        heap_ring_small(&h);
+        uint32_t a = intern(&h, "a"), b = intern(&h, "b");
+        heap_reader_init(&r, &h);
+        r.unwanted[a] = true;
+        put_numbered(&h, a, 5, 8);
+        put_numbered(&h, a, 1, 8);
+        put_numbered(&h, a, 4, 8);
+        put_numbered(&h, b, 2, 8);
+        learn_tags(&r, 1);
+        bool has_met = end > 64 + 10;
+        cr_assert_eq(bbi_reader_next(&r.r, &item, end), has_met ? BBI_READ_ITEM : BBI_READ_MORE);
+        uint64_t skipped = has_met ? 10 : end - 64;
+        cr_assert_eq(r.r.cursor, 64 + skipped, "end %llu", (unsigned long long)end);
+        cr_assert_eq(r.r.filtered, skipped);
+        cr_assert_eq(r.tags[a].seen, skipped);
+        cr_assert_eq(drain(&r), 2U);
+        cr_assert_eq(r.r.filtered, 10U);
+        cr_assert_eq(bbi_reader_settle(&r.r, false), 0);
+        check_sum(&r);
+        heap_ring_delete(&h);
+    }
+}
+
 /* A slot was looked at, then the message came and was announced: it is not taken for lost. */
 Test(ring_read, what_is_announced_while_it_is_looked_for_is_found, .timeout = 20)
 {
