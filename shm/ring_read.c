@@ -42,24 +42,16 @@ bbi_reader_tail(const struct bbi_reader *r)
     return tail;
 }
 
-/* The burst that was read to the cursor has grown since. */
-static bool
-has_grown(const struct bbi_reader *r, struct bbi_burst *out)
-{
-    const struct bbi_burst *b = &r->burst;
-    uint64_t word;
-    return b->count != 0 && b->first + b->count == r->cursor
-           && bbi_burst_load(&r->map, b->first, out, &word) && bbi_burst_has(out, r->cursor);
-}
-
-/* The burst that the cursor is amid; one that was known ended there, or grew. */
+/* The burst that the cursor is amid: the one that was read to its end, if it has grown since; else any. */
 static bool
 find_amid(const struct bbi_reader *r, struct bbi_burst *out)
 {
     const struct bbi_burst *b = &r->burst;
     uint64_t word;
-    bool is_known = b->count != 0 && b->first + b->count == r->cursor;
-    return is_known ? has_grown(r, out) : bbi_burst_find(&r->map, r->cursor, out, &word);
+    if (b->count != 0 && b->first + b->count == r->cursor) {
+        return bbi_burst_load(&r->map, b->first, out, &word) && bbi_burst_has(out, r->cursor);
+    }
+    return bbi_burst_find(&r->map, r->cursor, out, &word);
 }
 
 bool

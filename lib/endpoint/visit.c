@@ -522,8 +522,8 @@ fill_like(struct bb_msg *msg,
 }
 
 /*
- * Messages of one burst, from number n at position at on, count of them: views, or copies of what is small.
- * Returns where the next one goes: before msgs + count when one is not whole or not small, which
+ * Messages of one burst, count of them from number n on: views, or copies of what is small.  pos gets where they lie.
+ * Returns where the next one goes: before msg + count when one is not whole or not small, which
  * bbi_reader_next() then settles.
  */
 static BBI_INLINE struct bb_msg *
