@@ -197,6 +197,21 @@ check "killed worker: exit code" ended 1
 check "killed worker: named" json '.missing == ["worker-2"] and .lost == 0'
 check "killed worker: the others found theirs" json ".nodes.manager == [\"$client\"] and .nodes[\"worker-1\"] == [\"$client\"]"
 
+# All at once, on a bus that a tool keeps: no member is left who could say so, and the next run, which hears of it,
+# misses none of its own.
+name="keeper"
+start sub nothing/
+begin 8 --pattern store --rate 200
+kill -KILL "$launcher" "${nodes[@]}"
+all_gone() { ! kill -0 "${nodes[@]}" 2>/dev/null; }
+check "all killed: the launcher" ends "$launcher"
+check "all killed: the nodes" soon all_gone
+check "all killed: the next run is whole" \
+    run 0 "$sensor" --pcap "$capture" --watch 192.150.187.43 --pattern store --json
+check "all killed: nothing is missing" json '.delivered == 13 and .lost == 0'
+kill -INT "$child"
+check "all killed: the tool ends" ends "$child"
+
 begin 8 --pattern direct --stay --json
 check "stay: the result" soon test -s "$out"
 kill -KILL "${nodes[2]}"

@@ -16,7 +16,9 @@
 #include "tools/sensor/far.h"
 #include "tools/sensor/log_dir.h"
 #include "tools/sensor/node.h"
+#include "tools/sensor/others.h"
 
+#include <busbar/cluster.h>
 #include <busbar/inspect.h>
 #include <errno.h>
 #include <signal.h>
@@ -41,6 +43,7 @@ struct child {
 
 struct launcher {
     const struct sensor_options *opts;
+    struct sensor_earlier earlier;
     struct child children[SENSOR_NODES_MAX];
     char log_dir[SENSOR_LOG_DIR_TEXT]; /* ours, to be removed; "" when it is not ours */
     uint32_t count;
@@ -74,10 +77,10 @@ add_children(struct launcher *l, uint32_t role, uint32_t n)
 static int
 check_names(const struct launcher *l, struct bb_look *look)
 {
-    static struct bb_node_info nodes[512]; /* as many as a bus has */
-    int n = bb_look_nodes(look, nodes, sizeof(nodes) / sizeof(nodes[0]));
+    static struct bb_node_info nodes[SENSOR_MARKS_MAX];
+    int n = bb_look_nodes(look, nodes, SENSOR_MARKS_MAX);
 
-    for (int i = 0; i < n && i < (int)(sizeof(nodes) / sizeof(nodes[0])); i++) {
+    for (int i = 0; i < n && i < SENSOR_MARKS_MAX; i++) {
         if (nodes[i].state != BB_NODE_RUNNING && nodes[i].state != BB_NODE_STOPPED) {
             continue;
         }
@@ -95,12 +98,25 @@ check_names(const struct launcher *l, struct bb_look *look)
     return SENSOR_EXIT_DONE;
 }
 
+/* Of who died unnoticed, all at once perhaps, our nodes hear when they join: a name of ours, but none of us. */
+static void
+note_earlier(struct launcher *l, struct bb_look *look)
+{
+    static struct bb_cluster_node nodes[SENSOR_EARLIER_MAX];
+    int n = bb_look_cluster(look, nodes, SENSOR_EARLIER_MAX, NULL);
+
+    for (int i = 0; i < n && i < SENSOR_EARLIER_MAX; i++) {
+        l->earlier.ids[l->earlier.count] = nodes[i].id;
+        l->earlier.pids[l->earlier.count++] = nodes[i].pid;
+    }
+}
+
 /*
  * A bus that we may not use, or one where our names are taken: said here once, and not by every child.  The
  * children check again, for this look promises nothing about the next moment.
  */
 static int
-check_bus(const struct launcher *l)
+check_bus(struct launcher *l)
 {
     struct bb_error error = {0};
     const struct bb_look_opts opts = {
@@ -111,6 +127,7 @@ check_bus(const struct launcher *l)
 
     if (rc == 0) {
         rc = check_names(l, look);
+        note_earlier(l, look);
         bb_look_close(look);
         return rc;
     }
@@ -137,6 +154,7 @@ run_child(const struct launcher *l, uint32_t idx, pid_t parent)
     }
     opts.node = l->children[idx].name;
     opts.forked = true;
+    opts.earlier = &l->earlier;
     opts.role = l->children[idx].role;
     opts.share = l->children[idx].share;
     if (l->log_dir[0] != '\0') {

@@ -4,6 +4,7 @@
  */
 #include "tools/sensor/lead.h"
 
+#include "tools/sensor/others.h"
 #include "tools/sensor/protocol.h"
 
 #include <inttypes.h>
@@ -23,7 +24,8 @@ enum { SAY_HELLO = 1u << 0, SAY_START = 1u << 1, SAY_STOP = 1u << 2, SAY_PASSED 
 static void
 take_status(struct sensor_lead *lead, const struct bb_msg *msg)
 {
-    if (msg->status->kind == BB_STATUS_NODE_DOWN) {
+    if (msg->status->kind == BB_STATUS_NODE_DOWN
+        && !sensor_earlier_has(lead->opts->earlier, msg->node_id, msg->status->pid)) {
         sensor_layout_gone(&lead->layout, msg->node, msg->node_id,
                            msg->status->count == 1 ? "left before its end mark"
                                                    : "died before its end mark",
@@ -78,11 +80,16 @@ take(void *user, const struct sensor_message *in, const struct bb_msg *msg)
 {
     struct sensor_lead *lead = user;
 
+    if (in != NULL) {
+        lead->strange_messages += sensor_members_find(&lead->node.members, msg->node_id) == NULL;
+    }
+    if (lead->opts->box == SENSOR_ON_MANAGER) {
+        return 0; /* its nodes are on another box: ids of that one, which others have here */
+    }
     if (in == NULL) {
         take_status(lead, msg);
         return 0;
     }
-    lead->strange_messages += sensor_members_find(&lead->node.members, msg->node_id) == NULL;
     switch (in->kind) {
     case SENSOR_MSG_READY:
         take_ready(lead, in, msg);

@@ -54,6 +54,8 @@ struct sensor_options {
     uint32_t role;    /* enum bb_role; of node */
     uint32_t share;   /* of a worker: 0 .. workers - 1; the same for proxies and loggers */
     bool forked;      /* the node is a child of the launcher: nobody starts it again */
+    const struct sensor_earlier
+        *earlier; /* who was on the bus before the launcher forked; or NULL */
 };
 
 /* sensor_options_parse - 0, or -1 and the sentence; after help or version nothing else is checked. */

@@ -24,6 +24,17 @@ look(const struct sensor_options *opts, struct bb_node_info *nodes)
     return n < SENSOR_MARKS_MAX ? (size_t)n : SENSOR_MARKS_MAX;
 }
 
+bool
+sensor_earlier_has(const struct sensor_earlier *earlier, uint64_t id, int64_t pid)
+{
+    for (size_t i = 0; earlier != NULL && i < earlier->count; i++) {
+        if (earlier->ids[i] == id && earlier->pids[i] == pid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void
 sensor_others_begin(struct sensor_others *others, const struct sensor_options *opts)
 {
