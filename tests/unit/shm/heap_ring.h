@@ -74,6 +74,12 @@ heap_ring_small(struct heap_ring *h)
     heap_ring_new(h, &shape);
 }
 
+static inline struct bbi_desc *
+desc_of(const struct heap_ring *h, uint64_t seq)
+{
+    return &h->map.desc[seq & h->map.desc_mask];
+}
+
 static inline uint32_t
 intern(struct heap_ring *h, const char *topic)
 {

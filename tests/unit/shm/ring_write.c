@@ -6,12 +6,6 @@
  */
 #include "tests/unit/shm/heap_ring.h"
 
-static const struct bbi_desc *
-desc_of(const struct heap_ring *h, uint64_t seq)
-{
-    return &h->map.desc[seq & h->map.desc_mask];
-}
-
 static uint64_t
 watermark(const struct heap_ring *h)
 {
