@@ -23,8 +23,8 @@ may_include()
         echo '"shm/ "lib/value/ "lib/topic/ "lib/endpoint/ "lib/net/ "lib/bridge/ "lib/link/ <busbar/'
         ;;
     # busbard is no user of the API but a part of the product that is a process: one header for it.
-    tools/daemon) echo '<busbar/ "tools/daemon/ "lib/link/daemon.h' ;;
-    tools/*) echo "<busbar/ \"$1/" ;;
+    tools/daemon) echo '<busbar/ "tools/daemon/ "tools/common/ "lib/link/daemon.h' ;;
+    tools/*) echo "<busbar/ \"$1/ \"tools/common/" ;;
     examples) echo '<busbar/' ;; # and files beside them
     tests/unit/shm) echo '"shm/ "tests/' ;;
     esac

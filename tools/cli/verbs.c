@@ -5,6 +5,7 @@
 #include "tools/cli/verbs.h"
 
 #include "tools/cli/verb_list.h"
+#include "tools/common/distance.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -159,48 +160,18 @@ cli_verb_name(const struct cli_verb *verb, char *buf, size_t bytes)
     return buf;
 }
 
-enum { WORD_MAX = 32 }; /* a longer word is no misspelt verb */
-
-static size_t
-smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* distance - letters to insert, drop or change to make b of a (Levenshtein), both below WORD_MAX. */
-static size_t
-distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1];
-    size_t b_len = strlen(b);
-
-    for (size_t j = 0; j <= b_len; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            size_t changed = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            row[j + 1] = smaller(changed, smaller(row[j], row[j + 1]) + 1);
-        }
-    }
-    return row[b_len];
-}
-
 const char *
 cli_verb_nearest(const char *word)
 {
     const char *best = NULL;
     size_t best_distance = strlen(word); /* nothing in common is no suggestion */
 
-    if (best_distance >= WORD_MAX) {
+    if (best_distance >= WORD_DISTANCE_MAX) {
         return NULL;
     }
     for (size_t i = 0; i < VERB_COUNT; i++) {
         const char *name = verbs[i]->noun != NULL ? verbs[i]->noun : verbs[i]->name;
-        size_t d = distance(word, name);
+        size_t d = word_distance(word, name);
         if (d < best_distance) {
             best = name;
             best_distance = d;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tools/daemon/words.h"
+#include "tools/common/distance.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -191,45 +192,16 @@ daemon_read_choice(const char *word, const char *const *list)
     return -1;
 }
 
-enum { WORD_MAX = 24 };
-
-static size_t
-smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* distance - letters to insert, drop or change to make b of a; b is shorter than WORD_MAX. */
-static size_t
-distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1];
-    size_t bytes = strlen(b);
-    for (size_t k = 0; k <= bytes; k++) {
-        row[k] = k;
-    }
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t k = 0; k < bytes; k++) {
-            size_t changed = diagonal + (a[i] != b[k] ? 1 : 0);
-            diagonal = row[k + 1];
-            row[k + 1] = smaller(changed, smaller(row[k], row[k + 1]) + 1);
-        }
-    }
-    return row[bytes];
-}
-
 const char *
 daemon_nearest(const char *word, const char *const *list)
 {
     const char *best = NULL;
     size_t limit = strlen(word) / 2 + 1; /* more than half of it wrong is another word */
-    if (strlen(word) > WORD_MAX) {
+    if (strlen(word) > WORD_DISTANCE_MAX) {
         return NULL;
     }
     for (size_t i = 0; list[i] != NULL; i++) {
-        size_t d = strlen(list[i]) <= WORD_MAX ? distance(word, list[i]) : limit;
+        size_t d = strlen(list[i]) <= WORD_DISTANCE_MAX ? word_distance(word, list[i]) : limit;
         if (d < limit) {
             best = list[i];
             limit = d;
