@@ -12,7 +12,7 @@
 # once more, as people get it, in BUILD/instructions.
 # bb-timeout: 400
 # bb-long
-# bb-not-sanitized
+# bb-release-only
 set -euo pipefail
 export LC_ALL=C
 
