@@ -19,6 +19,7 @@ enum {
     OPT_SECONDS,
     OPT_REPEAT,
     OPT_PATIENCE,
+    OPT_LINE,
     OPT_PIN,
     OPT_NO_PIN,
     OPT_RELIABLE,
@@ -56,6 +57,7 @@ static const struct option table[] = {
     {"seconds", required_argument, NULL, OPT_SECONDS},
     {"repeat", required_argument, NULL, OPT_REPEAT},
     {"patience", required_argument, NULL, OPT_PATIENCE},
+    {"line", required_argument, NULL, OPT_LINE},
     {"pin", optional_argument, NULL, OPT_PIN},
     {"no-pin", no_argument, NULL, OPT_NO_PIN},
     {"reliable", no_argument, NULL, OPT_RELIABLE},
@@ -118,7 +120,11 @@ bench_options_help(FILE *out)
         "How\n"
         "  --seconds S          of one measurement (0.5)\n"
         "  --repeat N           measurements of each figure, at most 64 (5)\n"
-        "  --patience N         tries more, when other processes used the cores (2)\n"
+        "  --patience N         tries more, when other processes used the cores or these moved "
+        "(2)\n"
+        "  --line MIN-MAX       tries more also when a cache line takes less or more nanoseconds "
+        "to go from\n"
+        "                       core to core and back: virtual cores are now near and now far\n"
         "  --pin[=on|off|same|CPU,CPU...]   processes to cores (on with two cores or more)\n"
         "  --no-pin             as --pin=off\n"
         "Output: a table, or\n"
@@ -314,6 +320,22 @@ read_engine(struct bench_options *o, const char *value)
     return 0;
 }
 
+static int
+read_line(struct bench_options *o, const char *value)
+{
+    char *end = NULL, *last = NULL;
+    double min = strtod(value, &end), max = *end == '-' ? strtod(end + 1, &last) : 0;
+    if (end == value || last == NULL || last == end + 1 || *last != '\0'
+        || !(min >= 0 && max > min)) {
+        (void)fprintf(
+            stderr, "busbar-bench: --line %s: give two numbers of nanoseconds, as 0-200.\n", value);
+        return -1;
+    }
+    o->line_min_ns = min;
+    o->line_max_ns = max;
+    return 0;
+}
+
 static bool
 is_pin_value(const char *word)
 {
@@ -421,6 +443,8 @@ read_one(struct bench_options *o, int opt, const char *name, const char *value)
         return each_word(o, name, value, take_peer);
     case OPT_PIN:
         return read_pin(o, value);
+    case OPT_LINE:
+        return read_line(o, value);
     case OPT_WAIT:
         return read_wait(o, value);
     case OPT_ENGINE:

@@ -23,6 +23,7 @@ struct bench_options {
     uint64_t keys;                                    /* 0: the case's own */
     bool has_batch;                                   /* --batch was given */
     double seconds, rate;                             /* rate 0: the case's own */
+    double line_min_ns, line_max_ns;                  /* max 0: any */
     enum bench_pinning pinning;
     int cpus[BENCH_LIST_MAX]; /* of --pin; else those that we may use */
     unsigned cpu_count;

@@ -5,6 +5,7 @@
  */
 #include "bench/race.h"
 
+#include "bench/line.h"
 #include "bench/load.h"
 #include "bench/report.h"
 #include "bench/store.h"
@@ -12,6 +13,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const double moved_ratio =
+    1.5; /* so many times longer or shorter: the cores are not where they were */
 
 const struct bench_driver *
 bench_find_driver(const char *name)
@@ -129,6 +133,27 @@ bench_gather_stream(const struct bench_plan *plan,
 
 /* ---- one repetition ---------------------------------------------------------------------------- */
 
+/* The way between the cores before and after; *share becomes 1 if it changed or is not the one that was asked for. */
+static double
+line_of(const struct bench_options *o, double before, double after, double *share)
+{
+    if (isnan(before) || isnan(after)) {
+        return (double)NAN;
+    }
+    double ns = (before + after) / 2;
+    bool has_moved = before > moved_ratio * after || after > moved_ratio * before;
+    if (has_moved || ns < o->line_min_ns || (o->line_max_ns > 0 && ns > o->line_max_ns)) {
+        *share = 1;
+    }
+    return ns;
+}
+
+static double
+look_at_line(const struct bench_options *o)
+{
+    return bench_line_ns(bench_cpu(o, 0), bench_cpu(o, 1));
+}
+
 /* Returns 0; -1 if it failed.  *others becomes the share of the cores that others used. */
 static int
 measure(const struct bench_options *o,
@@ -152,11 +177,13 @@ measure(const struct bench_options *o,
     st->active = plan->active;
     st->user = plan->user;
     plan->cast(plan, o, st);
+    double line_before = look_at_line(o);
     bench_load_now(&before);
     int rc = bench_stage_run(st);
     bench_load_now(&after);
     *others = bench_load_of_others(&before, &after);
     memset(out, 0, sizeof(*out));
+    out->line_ns = line_of(o, line_before, look_at_line(o), others);
     if (rc == 0) {
         plan->gather(plan, st, out);
     }
@@ -167,6 +194,7 @@ measure(const struct bench_options *o,
 static void
 add_sample(struct bench_row *row, const struct bench_sample *s)
 {
+    bench_series_add(&row->line_ns, s->line_ns);
     if (s->has_rate) {
         bench_series_add(&row->rate, s->rate);
     }
@@ -191,7 +219,7 @@ add_sample(struct bench_row *row, const struct bench_sample *s)
     row->torn += s->torn;
 }
 
-/* Tries again while others disturb; the least disturbed try counts. */
+/* Tries again while others disturb, or the cores move; the least disturbed try counts. */
 static int
 repeat_row(const struct bench_options *o, struct bench_row *row)
 {

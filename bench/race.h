@@ -17,6 +17,7 @@ enum { BENCH_EXTRAS = 4, BENCH_PLANS_MAX = 24 };
 /* What one repetition gave. */
 struct bench_sample {
     bool has_rate, has_latency;
+    double line_ns;             /* a cache line there and back, before and after; NaN: not known */
     double rate;                /* messages per second */
     double extra[BENCH_EXTRAS]; /* NaN: it has no such figure */
     uint64_t lost, disorder, torn;
@@ -55,10 +56,11 @@ struct bench_row {
     size_t size;   /* payload bytes; may differ from the plan's in a case with its own */
     bool is_asked; /* the user asked for this peer; else it only stands beside */
     bool has_failed, has_latency;
-    struct bench_series rate, p50, p99, p999, max, extra[BENCH_EXTRAS];
+    struct bench_series line_ns, rate, p50, p99, p999, max, extra[BENCH_EXTRAS];
     struct bench_hist hist; /* of all samples */
     uint64_t lost, disorder, torn;
-    unsigned disturbed; /* samples during which others used the cores, also after all tries */
+    unsigned
+        disturbed; /* samples during which others used the cores or these moved, also after all tries */
     const struct bench_row *raw;
 };
 

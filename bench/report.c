@@ -120,6 +120,11 @@ table_row(FILE *out, const struct bench_row *row)
     if (row->disorder > 0 || row->torn > 0) {
         (void)fprintf(out, "  DISORDER %" PRIu64 " TORN %" PRIu64, row->disorder, row->torn);
     }
+    if (bench_series_max(&row->line_ns) > 0) {
+        char text[96];
+        write_series(text, sizeof(text), &row->line_ns, write_span);
+        (void)fprintf(out, "  line %s", text);
+    }
     if (row->disturbed > 0) {
         (void)fprintf(out, "  (%u disturbed)", row->disturbed);
     }
@@ -245,6 +250,9 @@ json_row(FILE *out, const struct bench_row *row, const struct bench_options *o)
     }
     (void)fprintf(out, ",\"lost\":%" PRIu64 ",\"disorder\":%" PRIu64 ",\"torn\":%" PRIu64,
                   row->lost, row->disorder, row->torn);
+    if (bench_series_max(&row->line_ns) > 0) {
+        json_series(out, "line_ns", &row->line_ns);
+    }
     (void)fprintf(out, ",\"best_of\":%u,\"disturbed\":%u", o->repeat, row->disturbed);
     if (row->has_failed || (row->has_latency && row->hist.total == 0)) {
         (void)fputs(",\"failed\":true", out);
