@@ -41,7 +41,7 @@ bench_bus_publisher(const struct bench_setup *s, struct bb_endpoint *ep, struct 
         policy = BB_POLICY_BLOCK_FAIL;
     }
     const struct bb_publisher_opts opts = {.size = sizeof(opts),
-                                           .lane = s->is_bridge ? BB_LANE_DATA : BB_LANE_CONTROL,
+                                           .lane = BB_LANE_DATA,
                                            .policy = policy,
                                            .block_ns = block_ns,
                                            .depth = s->ring_depth,

@@ -9,7 +9,7 @@
 #include <busbar/busbar.h>
 
 enum {
-    BENCH_BUS_POLL = 64, /* messages for each bb_poll */
+    BENCH_BUS_POLL = 64, /* messages for each bb_poll, bursts for each bb_poll_bursts */
     BENCH_BUS_MORE = 32, /* messages that BB_MORE may hold back */
 };
 

@@ -44,8 +44,19 @@ struct sub {
     struct bb_subscriber *sub;
     struct bench_boxes *boxes; /* NULL: one bus */
     unsigned index;
-    struct bb_msg msgs[BENCH_BUS_POLL];
+    bool has_bursts; /* what comes together is taken together */
+    union {
+        struct bb_msg msgs[BENCH_BUS_POLL];
+        struct bb_burst bursts[BENCH_BUS_POLL];
+    };
 };
+
+/* Where one topic comes in batches: a loan, a commit and an element of a poll for many messages. */
+static bool
+goes_in_batches(const struct bench_setup *s)
+{
+    return s->batch > 1 && s->topics == 1 && !s->is_single;
+}
 
 static int
 start(const struct bench_setup *s, void **shared)
@@ -76,9 +87,7 @@ describe(const struct bench_setup *s, FILE *out)
                   s->is_reliable ? s->is_evicting ? "reliable (evict)" : "reliable (block)"
                                  : "lossy",
                   s->is_copying || !s->is_reliable ? "copies" : "views",
-                  s->is_bridge   ? "data lane's"
-                  : has_own_ring ? "own"
-                                 : "control lane's");
+                  has_own_ring ? "own" : "data lane's");
     if (s->ring_bytes != 0) {
         (void)fprintf(out, " of %" PRIu64 " bytes", s->ring_bytes);
     }
@@ -86,10 +95,11 @@ describe(const struct bench_setup *s, FILE *out)
         (void)fprintf(out, " of %" PRIu32 " messages", s->ring_depth);
     }
     if (!s->is_copying && s->batch > 1) {
-        (void)fputs(s->is_single || s->topics > 1 ? ", a loan a message" : ", a loan a batch", out);
+        (void)fputs(goes_in_batches(s) ? ", a loan a batch" : ", a loan a message", out);
     }
-    (void)fprintf(out, ", %s, waiting by %s%s, %d a poll", s->is_fenced ? "fence" : "membarrier",
-                  waits[s->wait], s->is_coarse ? ", coarse stamps" : "", BENCH_BUS_POLL);
+    (void)fprintf(out, ", %s, waiting by %s%s, %d %s a poll", s->is_fenced ? "fence" : "membarrier",
+                  waits[s->wait], s->is_coarse ? ", coarse stamps" : "", BENCH_BUS_POLL,
+                  goes_in_batches(s) ? "bursts" : "messages");
 }
 
 /* ---- publisher --------------------------------------------------------------------------------- */
@@ -318,6 +328,7 @@ sub_open(const struct bench_setup *setup, void *shared, unsigned index, void **s
     } else if (s->wanted == 0) {
         (void)snprintf(prefix, sizeof(prefix), "other/");
     }
+    r->has_bursts = goes_in_batches(s);
     bool is_choosy = s->wanted > 0 && s->wanted < s->topics;
     int rc = bench_bus_endpoint(s, "sub", index, &r->ep);
     rc = rc < 0 ? rc : bench_bus_subscriber(s, r->ep, is_choosy ? NULL : prefix, &r->sub);
@@ -331,9 +342,25 @@ sub_open(const struct bench_setup *setup, void *shared, unsigned index, void **s
 }
 
 static int
-sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
+recv_bursts(struct sub *r, struct bench_sink *sink, int64_t timeout_ns)
 {
-    struct sub *r = sub;
+    int got = bb_poll_bursts(r->sub, r->bursts, BENCH_BUS_POLL, timeout_ns), messages = 0;
+    if (__builtin_expect(got < 0, 0)) {
+        return bench_bus_complain("cannot poll", got, NULL);
+    }
+    for (const struct bb_burst *b = r->bursts, *end = b + got; b != end; b++) {
+        const unsigned char *data = b->first.data;
+        for (uint32_t i = 0; i < b->count; i++, data += b->stride) {
+            bench_take(sink, data, b->first.bytes);
+        }
+        messages += (int)b->count;
+    }
+    return messages;
+}
+
+static int
+recv_messages(struct sub *r, struct bench_sink *sink, int64_t timeout_ns)
+{
     int got = bb_poll(r->sub, r->msgs, BENCH_BUS_POLL, timeout_ns);
     if (__builtin_expect(got < 0, 0)) {
         return bench_bus_complain("cannot poll", got, NULL);
@@ -341,6 +368,14 @@ sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
     for (int i = 0; i < got; i++) {
         bench_take(sink, r->msgs[i].data, r->msgs[i].bytes);
     }
+    return got;
+}
+
+static int
+sub_recv(void *sub, struct bench_sink *sink, int64_t timeout_ns)
+{
+    struct sub *r = sub;
+    int got = r->has_bursts ? recv_bursts(r, sink, timeout_ns) : recv_messages(r, sink, timeout_ns);
     if (r->boxes != NULL && got > 0) {
         bench_credit_tell(&r->boxes->credit, r->index, sink);
     }

@@ -2,8 +2,8 @@
 /*
  * lib/endpoint/given.c - what the caller holds of the last poll: until it is released, and whether it is whole.
  *
- * The messages of one visit form a run.  Positions rise within a run, so when its first message is whole all
- * are; only then are they looked at one by one when it is not.
+ * What lies side by side is one entry, and the entries of one visit form a run.  Positions rise within a run, so when
+ * its first message is whole all are; only when it is not are they looked at one by one.
  */
 #include "lib/endpoint/for_cluster.h"
 #include "lib/endpoint/subscriber_impl.h"
@@ -16,11 +16,11 @@ bbi_given_reserve(struct bb_subscriber *sub, size_t max)
     if (max <= sub->given_capacity) {
         return 0;
     }
-    uint64_t *pos = realloc(sub->given_pos, max * sizeof(*pos));
-    if (pos == NULL) {
+    struct bbi_given *given = realloc(sub->given, max * sizeof(*given));
+    if (given == NULL) {
         return BB_ENOMEM;
     }
-    sub->given_pos = pos;
+    sub->given = given;
     struct bbi_run *runs = realloc(sub->runs, max * sizeof(*runs));
     if (runs == NULL) {
         return BB_ENOMEM;
@@ -34,7 +34,7 @@ void
 bbi_given_free(struct bb_subscriber *sub)
 {
     bbi_given_drop_told(sub);
-    free(sub->given_pos);
+    free(sub->given);
     free(sub->runs);
     free(sub->arena);
 }
@@ -50,18 +50,29 @@ bbi_given_drop_told(struct bb_subscriber *sub)
     }
 }
 
-/* Stands for the position of a message that was copied whole: nothing that happens to the view matters any more. */
-#define COPIED_POS UINT64_MAX
+static inline bool
+was_copied(const struct bbi_given *g, uint32_t i)
+{
+    return (g->copied >> i & 1) != 0;
+}
+
+static inline bool
+is_whole(const struct bbi_source *src, const struct bbi_given *g, uint32_t i)
+{
+    return bbi_reader_is_whole(&src->reader, g->pos + (uint64_t)i * g->stride);
+}
 
 /* How many of a run whose first message is no longer whole were overwritten; they count as lost instead. */
 static int
 count_overwritten(const struct bb_subscriber *sub, const struct bbi_run *run)
 {
     struct bbi_source *src = run->source;
+    const struct bbi_given *g = sub->given + run->first;
     int overwritten = 0;
-    for (uint32_t i = 0; i < run->count; i++) {
-        uint64_t pos = sub->given_pos[run->first + i];
-        overwritten += pos != COPIED_POS && !bbi_reader_is_whole(&src->reader, pos);
+    for (const struct bbi_given *end = g + run->count; g != end; g++) {
+        for (uint32_t i = 0; i < g->count; i++) {
+            overwritten += !was_copied(g, i) && !is_whole(src, g, i);
+        }
     }
     src->delivered -= (uint64_t)overwritten;
     src->reader.lost += (uint64_t)overwritten; /* their topics were wanted: no sorting */
@@ -78,8 +89,7 @@ settle_run(struct bb_subscriber *sub, const struct bbi_run *run)
     if (sub->is_copying) {
         return 0;
     }
-    uint64_t first = sub->given_pos[run->first];
-    if (BBI_UNLIKELY(first == COPIED_POS || !bbi_reader_is_whole(&src->reader, first))) {
+    if (BBI_UNLIKELY(!is_whole(src, &sub->given[run->first], 0))) {
         overwritten = count_overwritten(sub, run);
     }
     if (src->refs == 0) {
@@ -100,6 +110,7 @@ bbi_given_settle(struct bb_subscriber *sub)
     sub->origin_end = 0;
     sub->run_count = 0;
     sub->given_count = 0;
+    sub->given_messages = 0;
     sub->given_bytes = 0;
     if (BBI_UNLIKELY(sub->told != NULL)) {
         bbi_given_drop_told(sub);
@@ -121,21 +132,33 @@ bb_release(struct bb_subscriber *sub)
     return overwritten;
 }
 
+/* A message of the last poll. */
+struct held {
+    struct bbi_source *source;
+    struct bbi_given *given; /* NULL: it is none of them */
+    uint32_t index;          /* in it */
+};
+
 /* The message of this run whose payload holds data: the last one that begins at or before it. */
 static bool
 find_given(const struct bb_subscriber *sub,
            const struct bbi_run *run,
            const unsigned char *data,
-           uint64_t **pos)
+           struct held *out)
 {
     const struct bbi_ring_map *m = &run->source->reader.map;
     uintptr_t best = m->max_msg + 1;
     for (uint32_t i = 0; i < run->count; i++) {
-        uint64_t *at = &sub->given_pos[run->first + i];
-        uintptr_t off = (uintptr_t)data - (uintptr_t)(m->pay + (*at & m->pay_mask));
-        if (*at != COPIED_POS && off < best) { /* behind the data is far above, unsigned */
+        struct bbi_given *g = &sub->given[run->first + i];
+        uintptr_t off = (uintptr_t)data - (uintptr_t)(m->pay + (g->pos & m->pay_mask));
+        uint32_t index = 0;
+        if (g->stride != 0 && off < (uintptr_t)g->count * g->stride) {
+            index = (uint32_t)(off / g->stride);
+            off %= g->stride;
+        }
+        if (off < best) { /* behind the data is far above, unsigned */
             best = off;
-            *pos = at;
+            *out = (struct held){run->source, g, index};
         }
     }
     return best <= m->max_msg;
@@ -149,48 +172,43 @@ is_in_ring_of(const struct bbi_source *src, const struct bb_msg *msg)
     return (uintptr_t)msg->data - (uintptr_t)m->pay <= m->pay_bytes; /* behind an empty one, too */
 }
 
-/* Where the position of this message of the last poll is kept; NULL: it is none, or was copied. */
-static uint64_t *
-given_of(const struct bb_subscriber *sub, const struct bb_msg *msg, struct bbi_source **source)
+/* This message of the last poll, unless it was copied; true while it is whole. */
+static bool
+find_whole(const struct bb_subscriber *sub, const struct bb_msg *msg, struct held *out)
 {
-    uint64_t *pos = NULL;
+    bbi_fence_acquire(); /* R2: what was read or copied is so by now */
     for (uint32_t i = 0; i < sub->run_count; i++) {
         const struct bbi_run *run = &sub->runs[i];
-        if (is_in_ring_of(run->source, msg) && find_given(sub, run, msg->data, &pos)) {
-            *source = run->source;
-            return pos;
+        if (is_in_ring_of(run->source, msg) && find_given(sub, run, msg->data, out)) {
+            return is_whole(out->source, out->given, out->index);
         }
     }
-    return NULL;
+    return false;
 }
 
 int
 bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
 {
-    struct bbi_source *source;
+    struct held held;
     if (bbi_is_forked(sub->fork_gen)) {
         return 0;
     }
     if (sub->is_copying || msg->status != NULL || (msg->attr & BBI_MSG_COPIED) != 0) {
         return 1;
     }
-    bbi_fence_acquire(); /* R2 */
-    const uint64_t *pos = given_of(sub, msg, &source);
-    return pos != NULL ? bbi_reader_is_whole(&source->reader, *pos) : 0;
+    return find_whole(sub, msg, &held);
 }
 
 bool
 bbi_msg_was_copied(struct bb_subscriber *sub, const struct bb_msg *msg)
 {
-    struct bbi_source *source;
+    struct held held;
     if (sub->is_copying || msg->status != NULL || (msg->attr & BBI_MSG_COPIED) != 0) {
         return true;
     }
-    bbi_fence_acquire(); /* R2: what was copied is copied by now */
-    uint64_t *pos = given_of(sub, msg, &source);
-    if (pos == NULL || !bbi_reader_is_whole(&source->reader, *pos)) {
+    if (!find_whole(sub, msg, &held)) {
         return false;
     }
-    *pos = COPIED_POS;
+    held.given->copied |= UINT32_C(1) << held.index;
     return true;
 }

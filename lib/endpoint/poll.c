@@ -17,11 +17,10 @@ enum {
     VISIT_MSGS = 64, /* of one ring, before the others have their turn */
     VISIT_MSGS_FEW = 256,
     HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
-    THIN_MSGS = 48,    /* of a poll: fewer, and the reader is ahead of its publishers */
-    THIN_BYTES = 4096,
-    REST_FROM = 4,   /* polls in a row before it rests */
-    REST_MOST = 12,  /* steps of rest, from REST_FROM on: about 5 us */
-    PEEK_POLLS = 32, /* and for what was committed, but not announced */
+    THIN_BYTES = 4096, /* of a poll: fewer, and the reader is ahead of its publishers */
+    REST_FROM = 4,     /* polls in a row before it rests */
+    REST_MOST = 12,    /* steps of rest, from REST_FROM on: about 5 us */
+    PEEK_POLLS = 32,   /* and for what was committed, but not announced */
 };
 
 /* ---- statuses ---- */
@@ -42,21 +41,20 @@ give_status(struct bb_msg *msg, const struct bbi_event *ev)
     }
 }
 
-static size_t
-give_events(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
+static void
+give_events(struct bb_subscriber *sub, struct bbi_out *out)
 {
-    size_t n = 0;
-    while (n < max && sub->events != NULL) {
+    while (out->room > 0 && sub->events != NULL) {
         struct bbi_event *ev = sub->events;
         sub->events = ev->next;
         if (sub->events == NULL) {
             sub->events_end = &sub->events;
         }
-        give_status(&msgs[n++], ev);
+        give_status(out->next, ev);
+        bbi_out_one(out);
         ev->next = sub->told; /* the caller looks at it until the next poll */
         sub->told = ev;
     }
-    return n;
 }
 
 /* ---- one round over all rings ---- */
@@ -68,19 +66,20 @@ is_idle(const struct bbi_source *src)
            && bbi_load_relaxed(src->watch) == src->idle_word; /* relaxed: a visit looks again, R5 */
 }
 
-static size_t
-sweep(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
+static void
+sweep(struct bb_subscriber *sub, struct bbi_out *out)
 {
-    size_t n = sub->events != NULL ? give_events(sub, msgs, max) : 0;
+    if (sub->events != NULL) {
+        give_events(sub, out);
+    }
     size_t most = sub->rings <= FEW_RINGS ? VISIT_MSGS_FEW : VISIT_MSGS;
     struct bbi_source *first = sub->turn != NULL ? sub->turn : sub->sources;
     struct bbi_source *src = first;
-    while (src != NULL && n < max) {
+    while (src != NULL && out->room > 0) {
         if (sub->must_peek || !is_idle(src)) {
-            size_t want = max - n < most ? max - n : most;
-            n += bbi_source_visit(sub, src, msgs + n, want);
+            bbi_source_visit(sub, src, out, out->has_bursts || most < out->room ? most : out->room);
             if (BBI_UNLIKELY(sub->events != NULL)) {
-                n += give_events(sub, msgs + n, max - n);
+                give_events(sub, out);
             }
         }
         src = src->next != NULL ? src->next : sub->sources;
@@ -90,7 +89,6 @@ sweep(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
     }
     sub->turn = src;
     sub->must_peek = false;
-    return n;
 }
 
 /* ---- housekeeping ---- */
@@ -191,12 +189,12 @@ discover(struct bb_subscriber *sub)
  * grow before the next look: longer as long as they stay small, and no longer when nothing came.
  */
 static inline void
-note_pace(struct bb_subscriber *sub, size_t n, size_t max)
+note_pace(struct bb_subscriber *sub, size_t most)
 {
-    bool is_thin = n < THIN_MSGS && n < max && sub->given_bytes < THIN_BYTES;
+    size_t n = sub->given_messages;
     if (n == 0) {
         sub->rest /= 4;
-    } else if (is_thin) {
+    } else if (n < most / 4 * 3 && sub->given_bytes < THIN_BYTES) {
         sub->rest += sub->rest < REST_MOST;
     } else {
         sub->rest -= sub->rest > REST_FROM;
@@ -254,13 +252,15 @@ wait_for_more(struct bb_subscriber *sub, int64_t timeout_ns, int64_t *deadline)
 }
 
 static int
-poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns)
+poll_until(struct bb_subscriber *sub, const struct bbi_out *to, int64_t timeout_ns)
 {
     int64_t deadline = 0;
     for (;;) {
+        struct bbi_out out = *to;
         discover(sub);
-        size_t n = sweep(sub, msgs, max);
-        note_pace(sub, n, max);
+        sweep(sub, &out);
+        size_t n = to->room - out.room;
+        note_pace(sub, to->has_bursts || to->room > VISIT_MSGS_FEW ? VISIT_MSGS_FEW : to->room);
         if (BBI_LIKELY(n > 0)) {
             sub->was_busy = true;
             return (int)n;
@@ -275,21 +275,23 @@ poll_until(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t t
 
 /* What a callback's early stop left of the last batch; still valid.  Inside a callback nobody may poll. */
 static int
-hand_out_held(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max)
+hand_out_held(struct bb_subscriber *sub, struct bbi_out *out)
 {
     if (bbi_is_dispatching(sub)) {
         return BB_EBUSY;
     }
-    size_t n = sub->held_count - sub->held_at;
-    n = n < max ? n : max;
-    memcpy(msgs, sub->held + sub->held_at, n * sizeof(*msgs));
-    sub->held_at += (uint32_t)n;
-    return (int)n;
+    int n = 0;
+    for (; out->room > 0 && sub->held_at != sub->held_count; n++) {
+        *out->next = sub->held[sub->held_at++];
+        bbi_out_one(out);
+    }
+    return n;
 }
 
-int
-bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns)
+static int
+poll_to(struct bb_subscriber *sub, struct bbi_out out, int64_t timeout_ns)
 {
+    size_t max = out.room;
     if (bbi_is_forked(sub->fork_gen)) {
         return BB_EFORKED;
     }
@@ -297,7 +299,7 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
         return BB_EINVAL;
     }
     if (BBI_UNLIKELY(sub->held_at != sub->held_count)) {
-        return hand_out_held(sub, msgs, max);
+        return hand_out_held(sub, &out);
     }
     begin_poll(sub);
     if (BBI_UNLIKELY(sub->rest > REST_FROM) && sub->epoll_fd < 0) { /* a loop polls when told to */
@@ -309,12 +311,25 @@ bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t time
     }
     sub->was_interrupted = false;
     if (BBI_LIKELY(sub->epoll_fd < 0)) {
-        return poll_until(sub, msgs, max, timeout_ns);
+        return poll_until(sub, &out, timeout_ns);
     }
     bbi_loop_enter(sub);
-    rc = poll_until(sub, msgs, max, timeout_ns);
+    rc = poll_until(sub, &out, timeout_ns);
     bbi_loop_leave(sub, rc == (int)max);
     return rc;
+}
+
+int
+bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns)
+{
+    return poll_to(sub, (struct bbi_out){.next = msgs, .room = max}, timeout_ns);
+}
+
+int
+bb_poll_bursts(struct bb_subscriber *sub, struct bb_burst *bursts, size_t max, int64_t timeout_ns)
+{
+    struct bbi_out out = {.next = &bursts->first, .room = max, .has_bursts = true};
+    return poll_to(sub, out, timeout_ns);
 }
 
 /* Calls back for each of them, until one says stop; how many. */

@@ -80,7 +80,17 @@ struct bbi_event {
     char name[BBI_NAME_BYTES];
 };
 
-/* Messages of one visit that the caller holds: count of given_pos, from first on. */
+/* Messages side by side that the caller holds: of one burst, or one alone. */
+struct bbi_given {
+    uint64_t pos; /* of the first one, in its ring */
+    uint32_t stride;
+    uint32_t count; /* at most BBI_GIVEN_MOST */
+    uint32_t
+        copied; /* bit i: that one was copied whole, so nothing that happens to it matters any more */
+};
+enum { BBI_GIVEN_MOST = 32 };
+
+/* What came of one visit: count of sub->given, from first on. */
 struct bbi_run {
     struct bbi_source *source;
     uint32_t first, count;
@@ -135,12 +145,12 @@ struct bb_subscriber {
     char *dead_node;       /* a tap on what this node left behind; owned */
 
     struct bbi_run *runs; /* of the last poll */
-    uint64_t *given_pos;  /* of its messages, in their rings */
+    struct bbi_given *given;
     uint32_t run_count, given_count;
-    size_t given_bytes;           /* of their payloads */
-    size_t given_capacity;        /* of both arrays */
-    struct bbi_event *told;       /* statuses of the last poll */
-    struct bb_msg held[BBI_HELD]; /* polled, and not handed out since a callback stopped */
+    size_t given_messages, given_bytes; /* of its payloads */
+    size_t given_capacity;              /* of both arrays */
+    struct bbi_event *told;             /* statuses of the last poll */
+    struct bb_msg held[BBI_HELD];       /* polled, and not handed out since a callback stopped */
     uint32_t held_at, held_count;
     unsigned char *arena; /* copies of the last poll */
     size_t arena_used, arena_capacity;
@@ -224,11 +234,39 @@ void bbi_requests_free(struct bb_subscriber *sub);
 
 /* visit.c */
 bool bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, size_t bytes);
-/* At most max messages of this ring; what else came of it is in sub->events.  Room in given_pos is there. */
-size_t bbi_source_visit(struct bb_subscriber *sub,
-                        struct bbi_source *src,
-                        struct bb_msg *msgs,
-                        size_t max);
+/* Where messages go to: an array of struct bb_msg, or of struct bb_burst, each of which begins with one. */
+struct bbi_out {
+    struct bb_msg *next;
+    size_t room; /* elements */
+    bool has_bursts;
+};
+static inline void
+bbi_out_step(struct bbi_out *out)
+{
+    out->next = out->has_bursts ? &((struct bb_burst *)(void *)out->next)[1].first : out->next + 1;
+    out->room--;
+}
+/* One message is in its place. */
+static inline void
+bbi_out_one(struct bbi_out *out)
+{
+    if (out->has_bursts) {
+        struct bb_burst *burst = (struct bb_burst *)(void *)out->next;
+        burst->count = 1;
+        burst->reserved = 0;
+        burst->stride = 0;
+    }
+    bbi_out_step(out);
+}
+
+/*
+ * What this ring has, as far as there is room, and at most `most` messages where bursts are given; what else came of it
+ * is in sub->events.  Room in given is there.
+ */
+void bbi_source_visit(struct bb_subscriber *sub,
+                      struct bbi_source *src,
+                      struct bbi_out *out,
+                      size_t most);
 
 /* poll.c: tidy up after others, look for the dead, say that we live; twice a second at most. */
 void bbi_poll_keep_house(struct bb_subscriber *sub);

@@ -17,7 +17,8 @@ enum {
     ALIGN = 8,
     /* A message is copied in three parts at most, each rounded up; an address gets longer on the way. */
     ARENA_SLACK = 4 * ALIGN + (int)sizeof(struct bbi_letter),
-    MAX_TROUBLES = 16, /* of a visit: new topics, laps */
+    MAX_TROUBLES = 16,     /* of a visit: new topics, laps */
+    PREFETCHED_BYTES = 64, /* by one hint */
 };
 
 bool
@@ -330,10 +331,10 @@ end_of_visit(const struct bb_subscriber *sub, const struct bbi_source *src)
 
 /* What a visit has taken, how far it may go, and how often it met what is no message. */
 struct visit {
-    struct bb_msg *msg; /* the next one */
-    size_t room;        /* messages that there is room for */
-    uint64_t *pos;      /* of the next one */
-    size_t bytes;
+    struct bbi_out *out;
+    struct bbi_given *given; /* the next one */
+    size_t bytes, messages;
+    size_t most; /* messages */
     uint64_t end;
     uint32_t troubles;
 };
@@ -413,23 +414,20 @@ at_tail(struct bb_subscriber *sub, struct bbi_source *src)
 /* ---- the visit ---- */
 
 static void
-end_visit(struct bb_subscriber *sub,
-          struct bbi_source *src,
-          const struct bb_msg *msgs,
-          size_t count,
-          size_t bytes)
+end_visit(struct bb_subscriber *sub, struct bbi_source *src, const struct visit *v)
 {
-    if (count > 0) {
+    if (v->messages > 0) {
+        uint32_t count = (uint32_t)(v->given - sub->given) - sub->given_count;
+        const struct bbi_given *last = v->given - 1;
         sub->runs[sub->run_count++] =
-            (struct bbi_run){.source = src, .first = sub->given_count, .count = (uint32_t)count};
-        sub->given_count += (uint32_t)count;
-        src->refs += (uint32_t)count;
-        src->delivered += count;
-        src->unpublished_bytes += bytes;
-        sub->given_bytes += bytes;
-        src->reader.next_pos =
-            sub->given_pos[sub->given_count - 1]
-            + bbi_align_up(msgs[count - 1].bytes, BBI_PAYLOAD_ALIGN); /* a guess */
+            (struct bbi_run){.source = src, .first = sub->given_count, .count = count};
+        sub->given_count += count;
+        src->refs += count;
+        src->delivered += v->messages;
+        src->unpublished_bytes += v->bytes;
+        sub->given_messages += v->messages;
+        sub->given_bytes += v->bytes;
+        src->reader.next_pos = last->pos + (uint64_t)last->count * last->stride; /* a guess */
     }
     if (src->is_drained && !src->is_corrupt) {
         at_tail(sub, src);
@@ -460,20 +458,30 @@ begin_visit(struct bb_subscriber *sub, struct bbi_source *src, size_t max)
     look_for_eviction(sub, src);
 }
 
-/* A small payload into the arena, checked; NULL: no room there, or not small, or not whole. */
+/* Payloads that lie side by side into the arena, checked; *count: fewer, where it is full.  NULL: none, or not whole. */
 static inline const unsigned char *
-copy_small(struct bb_subscriber *sub,
-           const struct bbi_reader *r,
-           const unsigned char *data,
-           uint64_t pos,
-           size_t bytes)
+copy_part(struct bb_subscriber *sub,
+          const struct bbi_reader *r,
+          const struct bbi_burst *b,
+          const unsigned char *data,
+          uint64_t pos,
+          uint32_t *count)
 {
-    size_t room = bbi_align_up(bytes, ALIGN);
-    if (!bbi_is_small_racy(data, bytes) || sub->arena_capacity - sub->arena_used <= room) {
-        return NULL; /* also where there is no arena yet, for nothing */
+    size_t left = sub->arena_capacity - sub->arena_used;
+    if (BBI_UNLIKELY(left <= (size_t)*count
+                                 * b->stride)) { /* also where there is no arena yet, for nothing */
+        *count = b->stride != 0 ? (uint32_t)(left / b->stride) : 0;
+        if (*count == 0) {
+            return NULL;
+        }
     }
+    size_t room = (size_t)*count * b->stride;
     unsigned char *copy = sub->arena + sub->arena_used;
-    bbi_copy_small_racy(copy, data, room);
+    if (bbi_is_small_racy(data, room)) {
+        bbi_copy_small_racy(copy, data, room);
+    } else {
+        bbi_copy_racy(copy, data, room - b->stride + b->bytes);
+    }
     if (BBI_UNLIKELY(!bbi_reader_is_whole(r, pos))) { /* R2 */
         return NULL;
     }
@@ -521,74 +529,109 @@ fill_like(struct bb_msg *msg,
     msg->status = NULL;
 }
 
-/*
- * Messages of one burst, count of them from number n on: views, or copies of what is small.  pos gets where they lie.
- * Returns where the next one goes: before msg + count when one is not whole or not small, which
- * bbi_reader_next() then settles.
- */
-static BBI_INLINE struct bb_msg *
-take_burst(struct bb_msg *msg,
-           uint64_t count,
-           uint64_t *pos,
-           struct bb_subscriber *sub,
-           const struct bbi_source *src,
-           const struct bbi_burst *b,
-           uint64_t n,
-           bool is_copying)
+static inline struct likeness
+likeness_of(const struct bbi_source *src, const struct bbi_burst *b)
 {
     const struct bbi_reader *r = &src->reader;
     const struct bbi_tag *t = &r->tags[b->tag];
-    const struct likeness like = {
+    return (struct likeness){
         .topic = r->map.text + t->text_off,
         .topic_bytes = t->text_bytes,
         .bytes = b->bytes,
         .wall_ns = src->last_wall_ns,
         .attr_ring = attr_and_ring(b->attr, src->index),
     };
+}
+
+/* Messages of one burst, count of them, the first numbered seq, with their payloads side by side from data on. */
+static BBI_INLINE void
+give_messages(struct bbi_out *out,
+              const struct bbi_source *src,
+              const struct bbi_burst *b,
+              const unsigned char *data,
+              uint64_t seq,
+              uint32_t count)
+{
+    const struct likeness like = likeness_of(src, b);
     const uint64_t stride = b->stride;
-    const size_t ahead = r->is_behind ? BBI_READ_AHEAD_BYTES : 0; /* 0: what is read anyway */
-    const struct bb_msg *end = msg + count;
-    uint64_t at = bbi_burst_pos(b, n);
-    const unsigned char *data = r->map.pay + (at & r->map.pay_mask);
-    for (n -= r->map.depth - 1; msg != end; msg++, data += stride, at += stride) {
-        const unsigned char *given = data;
-        if (is_copying && (given = copy_small(sub, r, data, at, like.bytes)) == NULL) {
-            break;
-        }
+    const size_t ahead =
+        src->reader.is_behind ? BBI_READ_AHEAD_BYTES : 0; /* 0: what is read anyway */
+    struct bb_msg *msg = out->next;
+    for (const struct bb_msg *end = msg + count; msg != end; msg++, data += stride) {
         bbi_prefetch_read(data + ahead);
-        fill_like(msg, &like, &src->from, given, n++); /* numbers begin at 1 */
-        *pos++ = at;
+        fill_like(msg, &like, &src->from, data, seq++);
     }
-    return msg;
+    out->next = msg;
+    out->room -= count;
+}
+
+/* The same as one element. */
+static BBI_INLINE void
+give_burst(struct bbi_out *out,
+           const struct bbi_source *src,
+           const struct bbi_burst *b,
+           const unsigned char *data,
+           uint64_t seq,
+           uint32_t count)
+{
+    const struct likeness like = likeness_of(src, b);
+    struct bb_burst *burst = (struct bb_burst *)(void *)out->next;
+    fill_like(&burst->first, &like, &src->from, data, seq);
+    burst->count = count;
+    burst->reserved = 0;
+    burst->stride = b->stride;
+    out->next = &burst[1].first;
+    out->room--;
+    if (src->reader.is_behind) {
+        const size_t bytes = (size_t)count * b->stride;
+        for (size_t at = 0; at < bytes && at < BBI_READ_AHEAD_BYTES; at += PREFETCHED_BYTES) {
+            bbi_prefetch_read(data + BBI_READ_AHEAD_BYTES + at);
+        }
+    }
 }
 
 /* How many of the burst, from message n on, go before end and room and bytes; all of the same time, in src. */
-static inline uint64_t
+static inline uint32_t
 part_of_burst(
     struct bbi_source *src, const struct bbi_burst *b, uint64_t n, uint64_t end, size_t bytes)
 {
     uint64_t seq = n - (src->reader.map.depth - 1);
     uint64_t count = bbi_min_u64(b->first + b->count - n, end - n); /* hostile numbers wrap */
+    count = bbi_min_u64(count, BBI_GIVEN_MOST);
     (void)wall_ns_of(src, seq, b->ts);
     count =
         bbi_min_u64(count - 1, src->last_ts_until - seq - 1) + 1; /* never none: we would stay */
-    return BBI_LIKELY(count * b->bytes <= bytes) ? count : bytes / b->bytes + 1;
+    return (uint32_t)(BBI_LIKELY(count * b->bytes <= bytes) ? count : bytes / b->bytes + 1);
+}
+
+/* Where the visit ends for good, and for messages one by one. */
+static inline uint64_t
+end_of_run(const struct visit *v, uint64_t n, bool has_bursts)
+{
+    size_t room = v->most - v->messages;
+    room = has_bursts || v->out->room > room ? room : v->out->room;
+    return n + bbi_min_u64(room, v->end - n);
 }
 
 /*
- * The short way: bursts whose topic is known and wanted.  It stops before anything else and leaves that to
- * bbi_reader_next().
+ * The short way: bursts whose topic is known and wanted, as views or copies.  It stops before anything else and leaves
+ * that to bbi_reader_next().
  */
 static BBI_INLINE void
-take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, bool is_copying)
+take_run(struct visit *v,
+         struct bb_subscriber *sub,
+         struct bbi_source *src,
+         bool is_copying,
+         bool has_bursts)
 {
     struct bbi_reader *r = &src->reader;
     struct bbi_burst b = r->burst; /* of its own, so that it need not be written for each */
-    struct bb_msg *msg = v->msg;
+    struct bbi_out out = *v->out;
+    struct bbi_given *given = v->given;
     uint64_t n = r->cursor;
-    const uint64_t from = n, end = n + bbi_min_u64(v->room, v->end - n);
+    const uint64_t from = n, end = end_of_run(v, n, has_bursts);
     size_t bytes = v->bytes;
-    while (n != end && bytes < BBI_VISIT_BYTES) {
+    while (n != end && bytes < BBI_VISIT_BYTES && (!has_bursts || out.room != 0)) {
         if (!bbi_burst_has(&b, n)) {
             if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, n, &b))) {
                 break;
@@ -604,40 +647,58 @@ take_run(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src, boo
         if (BBI_UNLIKELY(!t->is_wanted)) {
             break;
         }
-        uint64_t part = part_of_burst(src, &b, n, end, BBI_VISIT_BYTES - bytes);
-        struct bb_msg *next =
-            take_burst(msg, part, v->pos + (n - from), sub, src, &b, n, is_copying);
-        uint64_t taken = is_copying ? (uint64_t)(next - msg) : part;
-        msg = next;
-        n += taken;
-        bytes += taken * b.bytes;
-        t->seen += taken;
-        if (is_copying && taken != part) {
+        uint32_t part = part_of_burst(src, &b, n, end, BBI_VISIT_BYTES - bytes);
+        uint64_t pos = bbi_burst_pos(&b, n);
+        const unsigned char *data = r->map.pay + (pos & r->map.pay_mask);
+        if (is_copying && (data = copy_part(sub, r, &b, data, pos, &part)) == NULL) {
             break;
         }
+        *given++ = (struct bbi_given){.pos = pos, .stride = b.stride, .count = part};
+        uint64_t seq = n - (r->map.depth - 1); /* numbers begin at 1 */
+        if (has_bursts) {
+            give_burst(&out, src, &b, data, seq, part);
+        } else {
+            give_messages(&out, src, &b, data, seq, part);
+        }
+        n += part;
+        bytes += (size_t)part * b.bytes;
+        t->seen += part;
     }
     if (n != from) {
-        v->msg->lost = src->lost_before;
+        v->out->next->lost = src->lost_before;
         src->lost_before = 0;
-        v->room -= n - from;
-        v->pos += n - from;
-        v->msg = msg;
+        *v->out = out;
+        v->given = given;
+        v->messages += n - from;
         v->bytes = bytes;
         r->cursor = n;
     }
     r->burst = b;
 }
 
+/* Four loops, each without a question that is the same each time. */
 static BBI_NOINLINE void
 take_views(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
 {
-    take_run(v, sub, src, false);
+    take_run(v, sub, src, false, false);
 }
 
 static BBI_NOINLINE void
 take_copies(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
 {
-    take_run(v, sub, src, true);
+    take_run(v, sub, src, true, false);
+}
+
+static BBI_NOINLINE void
+take_bursts(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
+{
+    take_run(v, sub, src, false, true);
+}
+
+static BBI_NOINLINE void
+take_copied_bursts(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
+{
+    take_run(v, sub, src, true, true);
 }
 
 /* The long way: whatever stands at the cursor; true when the visit goes on. */
@@ -645,47 +706,56 @@ static bool
 take_one(struct visit *v, struct bb_subscriber *sub, struct bbi_source *src)
 {
     struct bbi_item item;
+    struct bb_msg *msg = v->out->next;
     int rc = bbi_reader_next(&src->reader, &item, v->end);
     if (rc != BBI_READ_ITEM) {
         return after_next(v, sub, src, rc, &item);
     }
+    const struct bbi_given given = {
+        .pos = item.pos, .stride = bbi_stride_of(item.bytes), .count = 1};
     if (sub->is_copying || needs_arena(&item)) {
-        enum taken t = take_into_arena(sub, src, &item, v->msg);
+        enum taken t = take_into_arena(sub, src, &item, msg);
         if (t != TAKEN_GIVEN) {
             return after_take(v, sub, src, item.tag, t);
         }
     } else {
-        fill_topic(src, &item, v->msg);
-        fill_message(src, &item, v->msg);
+        fill_topic(src, &item, msg);
+        fill_message(src, &item, msg);
     }
-    v->msg++;
-    v->room--;
-    *v->pos++ = item.pos;
+    *v->given++ = given;
+    v->messages++;
     v->bytes += item.bytes;
+    bbi_out_one(v->out);
     bbi_reader_pass(&src->reader, item.tag);
     return true;
 }
 
-size_t
-bbi_source_visit(struct bb_subscriber *sub, struct bbi_source *src, struct bb_msg *msgs, size_t max)
+static inline bool
+has_room(const struct visit *v, const struct bb_subscriber *sub)
 {
-    begin_visit(sub, src, max);
+    return v->out->room != 0 && v->messages < v->most && v->bytes < sub->visit_bytes;
+}
+
+void
+bbi_source_visit(struct bb_subscriber *sub,
+                 struct bbi_source *src,
+                 struct bbi_out *out,
+                 size_t most)
+{
+    static void (*const take[2][2])(struct visit *, struct bb_subscriber *, struct bbi_source *) = {
+        {take_views, take_bursts}, {take_copies, take_copied_bursts}};
+    begin_visit(sub, src, most);
     struct visit v = {
-        .msg = msgs,
-        .room = sub->events != NULL ? 0 : max,
-        .pos = sub->given_pos + sub->given_count,
+        .out = out,
+        .given = sub->given + sub->given_count,
+        .most = sub->events != NULL ? 0 : most,
         .end = end_of_visit(sub, src),
     };
-    while (v.room != 0 && v.bytes < sub->visit_bytes) {
-        if (sub->is_copying) {
-            take_copies(&v, sub, src);
-        } else {
-            take_views(&v, sub, src);
-        }
-        if (v.room == 0 || v.bytes >= sub->visit_bytes || !take_one(&v, sub, src)) {
+    while (has_room(&v, sub)) {
+        take[sub->is_copying][out->has_bursts](&v, sub, src);
+        if (!has_room(&v, sub) || !take_one(&v, sub, src)) {
             break;
         }
     }
-    end_visit(sub, src, msgs, (size_t)(v.msg - msgs), v.bytes);
-    return (size_t)(v.msg - msgs);
+    end_visit(sub, src, &v);
 }

@@ -99,7 +99,7 @@ count()
         || { echo "[FAIL] $1: callgrind did not report $3() of the probe"; exit 1; }
 }
 
-for mode in loan stopped copy skip port-raw port-event string-raw string-event; do
+for mode in loan stopped copy skip batch port-raw port-event string-raw string-event; do
     for messages in $few $many $few $many; do
         run $mode $messages
     done
@@ -110,6 +110,8 @@ count publish-copy copy publish_batches
 count poll-views loan poll_batches
 count poll-copies copy poll_batches
 count poll-skip skip poll_batches
+count publish-batch batch publish_whole_batches
+count poll-bursts batch poll_bursts
 for kind in port string; do
     for what in raw event; do
         count publish-$kind-$what $kind-$what publish_${kind}_$what

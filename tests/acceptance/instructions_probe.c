@@ -3,11 +3,12 @@
  * tests/acceptance/instructions_probe.c - messages go from a publisher to a subscriber of another endpoint
  * of this process; instructions.sh counts what publish_batches() and poll_batches() execute.
  *
- * Usage: instructions_probe loan|stopped|copy|skip|KIND MESSAGES (a multiple of 1,024)
+ * Usage: instructions_probe loan|stopped|copy|skip|batch|KIND MESSAGES (a multiple of 1,024)
  *   loan   bb_loan, bb_commit; the subscriber gets views
  *   stopped  the same; a second, lossy subscriber wants the topic and never polls
  *   copy   bb_publish; the subscriber gets copies
  *   skip   bb_publish of a topic that the subscriber does not want
+ *   batch  bb_loan_batch, bb_commit_batch, all eight at once; bb_poll_bursts of views, up to eight bursts
  *   KIND   a loan, written in full, got as view and read in full (instructions_event.h):
  *            port-event, port-raw      104 bytes: an event with an address, a count and a port, or just bytes
  *            string-event, string-raw  120 bytes: an event with an address, a count and a string of 15
@@ -32,6 +33,8 @@ struct bus {
 /* Callgrind reports these by name. */
 int publish_batches(struct bus *bus, int with_loan);
 long poll_batches(struct bus *bus);
+int publish_whole_batches(struct bus *bus);
+long poll_bursts(struct bus *bus);
 int publish_port_event(struct bus *bus);
 int publish_port_raw(struct bus *bus);
 int publish_string_event(struct bus *bus);
@@ -79,6 +82,32 @@ poll_batches(struct bus *bus)
     int n;
     while ((n = bb_poll(bus->sub, msgs, BATCH, 0)) > 0) {
         total += n;
+    }
+    return n < 0 ? n : total;
+}
+
+__attribute__((noinline)) int
+publish_whole_batches(struct bus *bus)
+{
+    int rc = 0;
+    for (int i = 0, n; i < CHUNK && rc == 0; i += n) {
+        void *loan[BATCH];
+        n = bb_loan_batch(bus->topic, BYTES, (size_t)(BATCH - i % BATCH), loan);
+        rc = n < 0 ? n : bb_commit_batch(bus->topic, NULL, (size_t)n, attr_of(i + n - 1));
+    }
+    return rc;
+}
+
+__attribute__((noinline)) long
+poll_bursts(struct bus *bus)
+{
+    struct bb_burst bursts[BATCH];
+    long total = 0;
+    int n;
+    while ((n = bb_poll_bursts(bus->sub, bursts, BATCH, 0)) > 0) {
+        for (int i = 0; i < n; i++) {
+            total += bursts[i].count;
+        }
     }
     return n < 0 ? n : total;
 }
@@ -149,6 +178,7 @@ static const struct kind {
     int (*publish)(struct bus *bus);
     long (*poll)(struct bus *bus);
 } kinds[] = {
+    {"batch", publish_whole_batches, poll_bursts},
     {"port-event", publish_port_event, poll_port_event},
     {"port-raw", publish_port_raw, poll_port_raw},
     {"string-event", publish_string_event, poll_string_event},

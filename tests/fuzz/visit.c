@@ -2,9 +2,9 @@
 /*
  * What a subscriber makes of a ring that a hostile publisher writes: views and copies, a visit after the other.
  *
- * Input      u8 flags (1: copies), u64 number that it begins at; steps: u8 what; 0 poke, 1 burst, 2 grow: as in
+ * Input      u8 flags (1: copies, 2: bursts), u64 number that it begins at; steps: u8 what; 0 poke, 1 burst, 2 grow: as in
  *            hostile_burst.h; 3 begin elsewhere: u64; 4 what was given is settled; others: u8 room of a visit.
- * Oracle     no more messages than room (memory of exactly that size); their bytes and topics are there to read; their
+ * Oracle     no more messages or bursts than room (memory of exactly that size); their bytes and topics are there to read; their
  *            numbers rise, but where some are lost, who may be any number; from the start to the cursor:
  *            messages = given + filtered + lost.
  */
@@ -27,6 +27,7 @@ struct visited {
     struct bbi_attach at;
     struct bb_subscriber *sub;
     struct bbi_source *src;
+    bool has_bursts;
 };
 
 static uint64_t
@@ -105,28 +106,68 @@ use_message(const struct visited *x, const struct bb_msg *msg)
     FUZZ_CHECK(msg->bytes <= PAY_BYTES && msg->status == NULL && msg->node == x->src->node);
 }
 
+/* In their order: seq is of the one before, 0 for the first. */
 static void
-visit(struct visited *x, uint32_t room)
+use_in_order(const struct visited *x, const struct bb_msg *msg, uint64_t *seq, bool is_first)
 {
-    struct bb_subscriber *sub = x->sub;
-    struct bbi_source *src = x->src;
-    room = room % (ROOM_MOST - 1) + 1;
-    (void)bbi_given_settle(sub);
-    if (src->is_corrupt) {
-        return;
-    }
+    use_message(x, msg);
+    FUZZ_CHECK(is_first || msg->lost != 0 || bbi_is_before(*seq, msg->seq));
+    *seq = msg->seq;
+}
+
+static size_t
+visit_for_messages(struct visited *x, uint32_t room)
+{
     struct bb_msg *msgs = malloc(room * sizeof(*msgs));
     FUZZ_CHECK(msgs != NULL);
-    sub->must_peek = room % 2 == 0;
-    size_t n = bbi_source_visit(sub, src, msgs, room);
-    FUZZ_CHECK(n <= room);
-    for (size_t i = 0; i < n; i++) {
-        use_message(x, &msgs[i]);
-        FUZZ_CHECK(i == 0 || msgs[i].lost != 0 || bbi_is_before(msgs[i - 1].seq, msgs[i].seq));
+    struct bbi_out out = {.next = msgs, .room = room};
+    bbi_source_visit(x->sub, x->src, &out, room);
+    FUZZ_CHECK(out.room <= room && out.next == msgs + (room - out.room));
+    uint64_t seq = 0;
+    for (size_t i = 0; i < room - out.room; i++) {
+        use_in_order(x, &msgs[i], &seq, i == 0);
     }
     free(msgs);
-    const struct bbi_reader *r = &src->reader;
-    FUZZ_CHECK(r->cursor - r->start == src->delivered + r->filtered + r->lost);
+    return room - out.room;
+}
+
+static size_t
+visit_for_bursts(struct visited *x, uint32_t room, uint32_t most)
+{
+    struct bb_burst *bursts = malloc(room * sizeof(*bursts));
+    FUZZ_CHECK(bursts != NULL);
+    struct bbi_out out = {.next = &bursts->first, .room = room, .has_bursts = true};
+    bbi_source_visit(x->sub, x->src, &out, most);
+    FUZZ_CHECK(out.room <= room && out.next == &bursts[room - out.room].first);
+    uint64_t seq = 0;
+    size_t messages = 0;
+    for (const struct bb_burst *b = bursts; b != bursts + (room - out.room); b++) {
+        FUZZ_CHECK(b->count > 0);
+        for (uint32_t i = 0; i < b->count; i++) {
+            const struct bb_msg msg = bb_burst_msg(b, i);
+            use_in_order(x, &msg, &seq, messages++ == 0);
+        }
+    }
+    FUZZ_CHECK(messages <= most);
+    free(bursts);
+    return messages;
+}
+
+static void
+visit(struct visited *x, uint32_t what)
+{
+    struct bb_subscriber *sub = x->sub;
+    uint32_t room = what % (ROOM_MOST - 1) + 1;
+    (void)bbi_given_settle(sub);
+    if (x->src->is_corrupt) {
+        return;
+    }
+    sub->must_peek = room % 2 == 0;
+    size_t n =
+        x->has_bursts ? visit_for_bursts(x, room, what % 13 + 1) : visit_for_messages(x, room);
+    const struct bbi_reader *r = &x->src->reader;
+    FUZZ_CHECK(n == sub->given_messages);
+    FUZZ_CHECK(r->cursor - r->start == x->src->delivered + r->filtered + r->lost);
 }
 
 int
@@ -134,7 +175,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct fuzz_in in = {data, bytes};
     struct visited x;
-    begin(&x, fuzz_u8(&in) % 2 != 0);
+    uint32_t flags = fuzz_u8(&in);
+    begin(&x, (flags & 1) != 0);
+    x.has_bursts = (flags & 2) != 0;
     x.src->from.node = x.src->node;
     begin_at(&x, fuzz_u64(&in));
     for (int i = 0; i < STEPS_MAX && in.left > 0; i++) {

@@ -407,6 +407,39 @@ BB_MUST_USE BB_API int
 bb_poll(struct bb_subscriber *sub, struct bb_msg *msgs, size_t max, int64_t timeout_ns);
 
 /*
+ * struct bb_burst - messages of one ring, topic, size, time and attributes whose payloads lie side by side.
+ *
+ * The first one is written out; of message i, below count, data is first.data + i * stride, seq is first.seq + i, lost is
+ * 0 but for the first, and all else is alike.  bb_burst_msg() says so.  A status is a burst of one.
+ */
+struct bb_burst {
+    struct bb_msg first;
+    uint32_t count; /* from 1 */
+    uint32_t reserved;
+    size_t stride; /* bytes; of no matter when count is 1 */
+};
+
+static inline struct bb_msg
+bb_burst_msg(const struct bb_burst *burst, uint32_t i)
+{
+    struct bb_msg msg = burst->first;
+    msg.data = (const char *)msg.data + i * burst->stride;
+    msg.seq += i;
+    msg.lost = i == 0 ? msg.lost : 0;
+    return msg;
+}
+
+/*
+ * bb_poll_bursts - as bb_poll(), which costs more for each message: what lies together comes in one piece.  Messages that
+ * a publisher committed at once, or one after the other before a flush, and alike but for their payloads, mostly do.
+ *
+ * Returns   how many bursts, at most max.  They may hold many more messages: of one ring at most 256, or 64 where more
+ *           than four rings are read.
+ */
+BB_MUST_USE BB_API int
+bb_poll_bursts(struct bb_subscriber *sub, struct bb_burst *bursts, size_t max, int64_t timeout_ns);
+
+/*
  * bb_release - done with all messages of the last bb_poll(), also with those that were not looked at and
  * those that a callback left over: they are gone.  The next bb_poll() does the same, so this is for who
  * works for long before it polls again (publishers wait for a reliable subscriber's views), and for who wants
