@@ -17,7 +17,7 @@ enum {
     VISIT_MSGS = 64, /* of one ring, before the others have their turn */
     VISIT_MSGS_FEW = 256,
     HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
-    THIN_BYTES = 4096, /* of a poll: fewer, and the reader is ahead of its publishers */
+    THIN_BYTES = 16384, /* of a poll: fewer, and the reader is ahead of its publishers */
     REST_FROM = 4,     /* polls in a row before it rests */
     REST_MOST = 12,    /* steps of rest, from REST_FROM on: about 5 us */
     PEEK_POLLS = 32,   /* and for what was committed, but not announced */
