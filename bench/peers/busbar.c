@@ -26,6 +26,13 @@ enum {
     WINDOW_BYTES = 4 << 20,
 };
 
+/* Where one topic comes in batches: a loan, a commit and an element of a poll for many messages. */
+static bool
+goes_in_batches(const struct bench_setup *s)
+{
+    return s->batch > 1 && s->topics == 1 && !s->is_single;
+}
+
 struct pub {
     struct bb_endpoint *ep;
     struct bb_publisher *pub;
@@ -34,7 +41,7 @@ struct pub {
     unsigned char *buffer; /* of copies */
     size_t size;
     unsigned batch;
-    bool is_single; /* a loan for each message */
+    bool goes_in_batches; /* a loan or a call for each batch, not for each message */
     bool is_linked;
     struct bench_window window; /* is_linked */
 };
@@ -50,13 +57,6 @@ struct sub {
         struct bb_burst bursts[BENCH_BUS_POLL];
     };
 };
-
-/* Where one topic comes in batches: a loan, a commit and an element of a poll for many messages. */
-static bool
-goes_in_batches(const struct bench_setup *s)
-{
-    return s->batch > 1 && s->topics == 1 && !s->is_single;
-}
 
 static int
 start(const struct bench_setup *s, void **shared)
@@ -94,8 +94,9 @@ describe(const struct bench_setup *s, FILE *out)
     if (s->ring_depth != 0) {
         (void)fprintf(out, " of %" PRIu32 " messages", s->ring_depth);
     }
-    if (!s->is_copying && s->batch > 1) {
-        (void)fputs(goes_in_batches(s) ? ", a loan a batch" : ", a loan a message", out);
+    if (s->batch > 1) {
+        (void)fprintf(out, ", %s a %s", s->is_copying ? "call" : "loan",
+                      goes_in_batches(s) ? "batch" : "message");
     }
     (void)fprintf(out, ", %s, waiting by %s%s, %d %s a poll", s->is_fenced ? "fence" : "membarrier",
                   waits[s->wait], s->is_coarse ? ", coarse stamps" : "", BENCH_BUS_POLL,
@@ -118,7 +119,7 @@ pub_close(void *pub)
 static int
 open_topics(const struct bench_setup *s, struct pub *p, unsigned index)
 {
-    p->is_single = s->is_single;
+    p->goes_in_batches = goes_in_batches(s);
     p->topic_count = s->topics;
     p->topics = calloc(p->topic_count, sizeof(struct bb_topic *));
     for (size_t i = 0; p->topics != NULL && i < p->topic_count; i++) {
@@ -163,7 +164,7 @@ pub_open(const struct bench_setup *setup, void *shared, unsigned index, void **p
     rc = rc < 0 ? rc : bench_bus_publisher(s, p->ep, &p->pub);
     rc = rc < 0 ? rc : open_topics(s, p, index);
     if (rc == 0 && s->is_copying) {
-        p->buffer = calloc(1, s->size);
+        p->buffer = calloc(p->goes_in_batches ? LOANS_MAX : 1, s->size);
         rc = p->buffer != NULL ? 0 : bench_bus_complain("cannot get a buffer", BB_ENOMEM, NULL);
     }
     if (rc < 0) {
@@ -248,14 +249,36 @@ send_copies(struct pub *p, struct bench_source *src, uint64_t count)
     return 0;
 }
 
+/* One topic: a batch is one call and one flush. */
+static int
+send_copied_batches(struct pub *p, struct bench_source *src, uint64_t count)
+{
+    struct bb_out out[LOANS_MAX];
+    while (count > 0) {
+        unsigned n = p->batch < LOANS_MAX ? p->batch : LOANS_MAX;
+        n = n < count ? n : (unsigned)count;
+        for (unsigned i = 0; i < n; i++) {
+            unsigned char *at = p->buffer + i * src->size;
+            bench_fill(src, at);
+            out[i] = (struct bb_out){p->topics[0], at, src->size, BB_RAW};
+        }
+        int64_t sent = bb_publish_batch(out, n);
+        if (__builtin_expect(sent != (int64_t)n, 0)) {
+            return bench_bus_complain("cannot publish", sent < 0 ? (int)sent : BB_EAGAIN, NULL);
+        }
+        count -= n;
+    }
+    return 0;
+}
+
 static int
 send_some(struct pub *p, struct bench_source *src, uint64_t count)
 {
-    if (p->buffer != NULL) {
-        return send_copies(p, src, count);
+    if (p->goes_in_batches) {
+        return p->buffer != NULL ? send_copied_batches(p, src, count)
+                                 : send_loan_batches(p, src, count);
     }
-    return p->topic_count == 1 && p->batch > 1 && !p->is_single ? send_loan_batches(p, src, count)
-                                                                : send_loans(p, src, count);
+    return p->buffer != NULL ? send_copies(p, src, count) : send_loans(p, src, count);
 }
 
 static int

@@ -189,12 +189,12 @@ discover(struct bb_subscriber *sub)
  * grow before the next look: longer as long as they stay small, and no longer when nothing came.
  */
 static inline void
-note_pace(struct bb_subscriber *sub, size_t most)
+note_pace(struct bb_subscriber *sub, size_t most, bool is_full)
 {
     size_t n = sub->given_messages;
     if (n == 0) {
         sub->rest /= 4;
-    } else if (n < most / 4 * 3 && sub->given_bytes < THIN_BYTES) {
+    } else if (!is_full && n < most / 4 * 3 && sub->given_bytes < THIN_BYTES) {
         sub->rest += sub->rest < REST_MOST;
     } else {
         sub->rest -= sub->rest > REST_FROM;
@@ -260,7 +260,8 @@ poll_until(struct bb_subscriber *sub, const struct bbi_out *to, int64_t timeout_
         discover(sub);
         sweep(sub, &out);
         size_t n = to->room - out.room;
-        note_pace(sub, to->has_bursts || to->room > VISIT_MSGS_FEW ? VISIT_MSGS_FEW : to->room);
+        note_pace(sub, to->has_bursts || to->room > VISIT_MSGS_FEW ? VISIT_MSGS_FEW : to->room,
+                  out.room == 0);
         if (BBI_LIKELY(n > 0)) {
             sub->was_busy = true;
             return (int)n;

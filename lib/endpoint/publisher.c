@@ -421,29 +421,6 @@ bb_publish_to(struct bb_publisher *pub,
     return rc < 0 ? rc : bb_publish(t, data, bytes, attr);
 }
 
-int64_t
-bb_publish_batch(const struct bb_out *msgs, size_t count)
-{
-    struct bb_publisher *pub = count > 0 ? msgs[0].topic->pub : NULL;
-    size_t i = 0;
-    int rc = 0;
-    for (; i < count; i++) {
-        if (msgs[i].topic->pub != pub) {
-            rc = BB_EINVAL;
-            break;
-        }
-        rc = bb_publish(msgs[i].topic, msgs[i].data, msgs[i].bytes, msgs[i].attr | BB_MORE);
-        if (rc < 0) {
-            break;
-        }
-    }
-    if (i > 0) {
-        (void)bb_flush(pub);
-        return (int64_t)i;
-    }
-    return rc;
-}
-
 /* The long way; see claim(). */
 static int
 loan_slowly(struct bb_topic *topic, size_t bytes, void **data)
@@ -568,6 +545,55 @@ bb_commit_batch(struct bb_topic *topic, const size_t *used_bytes, size_t count, 
     bbi_writer_commit_all(&pub->writer, topic->counts, used_bytes, (uint32_t)count, topic->tag,
                           pub->ts, attr & BBI_ATTR_MASK);
     return (attr & BB_MORE) != 0 ? 0 : flush(pub);
+}
+
+/* How many of them, from the first on, lie side by side when they are published: alike but for their bytes. */
+static size_t
+count_alike(const struct bb_out *msgs, size_t count)
+{
+    size_t n = 1;
+    count = count < BBI_BATCH_MSGS ? count : BBI_BATCH_MSGS;
+    while (n < count && msgs[n].topic == msgs->topic && msgs[n].bytes == msgs->bytes
+           && msgs[n].attr == msgs->attr) {
+        n++;
+    }
+    return n;
+}
+
+/* At most count, which are alike.  How many went without a flush, or a status. */
+static int
+publish_alike(const struct bb_out *msgs, size_t count)
+{
+    void *room[BBI_BATCH_MSGS];
+    uint32_t attr = msgs->attr | BB_MORE;
+    if (count == 1 || (attr & BB_BRIDGED) != 0) {
+        int rc = bb_publish(msgs->topic, msgs->data, msgs->bytes, attr);
+        return rc < 0 ? rc : 1;
+    }
+    int n = bb_loan_batch(msgs->topic, msgs->bytes, count, room);
+    for (int i = 0; i < n; i++) {
+        bbi_fill_racy(room[i], msgs[i].data, msgs->bytes);
+    }
+    int rc = n < 0 ? n : bb_commit_batch(msgs->topic, NULL, (size_t)n, attr);
+    return rc < 0 ? rc : n;
+}
+
+int64_t
+bb_publish_batch(const struct bb_out *msgs, size_t count)
+{
+    struct bb_publisher *pub = count > 0 ? msgs[0].topic->pub : NULL;
+    size_t i = 0;
+    int rc = 0;
+    while (i < count && rc >= 0) {
+        rc = msgs[i].topic->pub == pub ? publish_alike(msgs + i, count_alike(msgs + i, count - i))
+                                       : BB_EINVAL;
+        i += rc > 0 ? (size_t)rc : 0;
+    }
+    if (i > 0) {
+        (void)bb_flush(pub);
+        return (int64_t)i;
+    }
+    return rc;
 }
 
 void

@@ -19,6 +19,7 @@ enum {
     ARENA_SLACK = 4 * ALIGN + (int)sizeof(struct bbi_letter),
     MAX_TROUBLES = 16,     /* of a visit: new topics, laps */
     PREFETCHED_BYTES = 64, /* by one hint */
+    PREFETCHED_MOST = 512, /* larger payloads are left to the processor */
 };
 
 bool
@@ -42,8 +43,9 @@ arena_reserve(struct bb_subscriber *sub, size_t bytes)
     if (sub->arena_used > 0) {
         return TAKEN_FULL;
     }
-    size_t capacity =
-        sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_VISITS * sub->visit_bytes;
+    size_t capacity = sub->arena_capacity != 0
+                          ? sub->arena_capacity
+                          : ARENA_VISITS * bbi_max_u64(sub->visit_bytes, BBI_VISIT_BYTES);
     while (capacity < need) {
         capacity *= 2;
     }
@@ -543,6 +545,17 @@ likeness_of(const struct bbi_source *src, const struct bbi_burst *b)
     };
 }
 
+/* Payloads ahead of those that are taken now, as many. */
+static inline void
+prefetch_part(const unsigned char *data, size_t bytes)
+{
+    bytes = bytes < BBI_READ_AHEAD_BYTES ? bytes : BBI_READ_AHEAD_BYTES;
+    for (size_t at = 0; at < bytes; at += PREFETCHED_BYTES) {
+        bbi_prefetch_read(data + BBI_READ_AHEAD_BYTES
+                          + at); /* beyond the end: a hint that misses */
+    }
+}
+
 /* Messages of one burst, count of them, the first numbered seq, with their payloads side by side from data on. */
 static BBI_INLINE void
 give_messages(struct bbi_out *out,
@@ -550,12 +563,12 @@ give_messages(struct bbi_out *out,
               const struct bbi_burst *b,
               const unsigned char *data,
               uint64_t seq,
-              uint32_t count)
+              uint32_t count,
+              bool is_behind)
 {
     const struct likeness like = likeness_of(src, b);
     const uint64_t stride = b->stride;
-    const size_t ahead =
-        src->reader.is_behind ? BBI_READ_AHEAD_BYTES : 0; /* 0: what is read anyway */
+    const size_t ahead = is_behind ? BBI_READ_AHEAD_BYTES : 0; /* 0: what is read anyway */
     struct bb_msg *msg = out->next;
     for (const struct bb_msg *end = msg + count; msg != end; msg++, data += stride) {
         bbi_prefetch_read(data + ahead);
@@ -582,23 +595,22 @@ give_burst(struct bbi_out *out,
     burst->stride = b->stride;
     out->next = &burst[1].first;
     out->room--;
-    if (src->reader.is_behind) {
-        const size_t bytes = (size_t)count * b->stride;
-        for (size_t at = 0; at < bytes && at < BBI_READ_AHEAD_BYTES; at += PREFETCHED_BYTES) {
-            bbi_prefetch_read(data + BBI_READ_AHEAD_BYTES + at);
-        }
-    }
 }
 
-/* How many of the burst, from message n on, go before end and room and bytes; all of the same time, in src. */
+/* How many of the burst, from message seq on, go before left and bytes end; all of the same time, which is in src. */
 static inline uint32_t
-part_of_burst(
-    struct bbi_source *src, const struct bbi_burst *b, uint64_t n, uint64_t end, size_t bytes)
+part_of_burst(const struct bbi_source *src,
+              const struct bbi_burst *b,
+              uint64_t n,
+              uint64_t seq,
+              uint64_t left,
+              size_t bytes)
 {
-    uint64_t seq = n - (src->reader.map.depth - 1);
-    uint64_t count = bbi_min_u64(b->first + b->count - n, end - n); /* hostile numbers wrap */
+    if (BBI_LIKELY(b->count == 1)) {
+        return 1;
+    }
+    uint64_t count = bbi_min_u64(b->first + b->count - n, left); /* hostile numbers wrap */
     count = bbi_min_u64(count, BBI_GIVEN_MOST);
-    (void)wall_ns_of(src, seq, b->ts);
     count =
         bbi_min_u64(count - 1, src->last_ts_until - seq - 1) + 1; /* never none: we would stay */
     return (uint32_t)(BBI_LIKELY(count * b->bytes <= bytes) ? count : bytes / b->bytes + 1);
@@ -631,7 +643,8 @@ take_run(struct visit *v,
     uint64_t n = r->cursor;
     const uint64_t from = n, end = end_of_run(v, n, has_bursts);
     size_t bytes = v->bytes;
-    while (n != end && bytes < BBI_VISIT_BYTES && (!has_bursts || out.room != 0)) {
+    const size_t most_bytes = sub->visit_bytes;
+    while (n != end && bytes < most_bytes && (!has_bursts || out.room != 0)) {
         if (!bbi_burst_has(&b, n)) {
             if (BBI_UNLIKELY(!bbi_reader_turn_quickly(r, n, &b))) {
                 break;
@@ -647,18 +660,22 @@ take_run(struct visit *v,
         if (BBI_UNLIKELY(!t->is_wanted)) {
             break;
         }
-        uint32_t part = part_of_burst(src, &b, n, end, BBI_VISIT_BYTES - bytes);
+        uint64_t seq = n - (r->map.depth - 1); /* numbers begin at 1 */
+        (void)wall_ns_of(src, seq, b.ts);
+        uint32_t part = part_of_burst(src, &b, n, seq, end - n, most_bytes - bytes);
         uint64_t pos = bbi_burst_pos(&b, n);
         const unsigned char *data = r->map.pay + (pos & r->map.pay_mask);
+        if (r->is_behind && (is_copying || has_bursts) && b.stride <= PREFETCHED_MOST) {
+            prefetch_part(data, (size_t)part * b.stride);
+        }
         if (is_copying && (data = copy_part(sub, r, &b, data, pos, &part)) == NULL) {
             break;
         }
         *given++ = (struct bbi_given){.pos = pos, .stride = b.stride, .count = part};
-        uint64_t seq = n - (r->map.depth - 1); /* numbers begin at 1 */
         if (has_bursts) {
             give_burst(&out, src, &b, data, seq, part);
         } else {
-            give_messages(&out, src, &b, data, seq, part);
+            give_messages(&out, src, &b, data, seq, part, !is_copying && r->is_behind);
         }
         n += part;
         bytes += (size_t)part * b.bytes;

@@ -213,7 +213,10 @@ struct bb_out {
     size_t bytes;
     uint32_t attr;
 };
-/* bb_publish_batch - several messages of one publisher, one flush.  Returns how many went, or a status if none. */
+/*
+ * bb_publish_batch - several messages of one publisher, one flush.  Those of one topic, size and attr that follow each
+ * other lie together and cost less.  Returns how many went, or a status if none.
+ */
 BB_MUST_USE BB_API int64_t bb_publish_batch(const struct bb_out *msgs, size_t count);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Goal    bb_loan_batch() and bb_commit_batch(): what is committed arrives in order, the rest never was.
+ * Goal    bb_loan_batch() and bb_commit_batch(): what is committed arrives in order, the rest never was;
+ *         bb_publish_batch(), which uses them: all of it in order up to the first that is refused, and one flush.
  * Method  One process, two endpoints; a small ring, so that its end and a flush that is due are met.
  */
 #include "tests/unit/shm/bus_dir.h"
@@ -190,5 +191,64 @@ Test(loan_batch, the_same_stamp_of_another_anchor_is_another_time)
     cr_assert_eq(msgs[3].wall_ns, msgs[2].wall_ns);
     int64_t off_ns = msgs[2].wall_ns - msgs[1].wall_ns - later_ns;
     cr_assert(off_ns > -1000000000 && off_ns < 1000000000, "%lld ns off", (long long)off_ns);
+    pair_close(&x);
+}
+
+/* Some alike and some not; each holds its number, and ends with it. */
+Test(loan_batch, a_batch_of_copies_arrives_in_order)
+{
+    enum { MOST = 40 };
+    static uint64_t payload[MOST][8];
+    struct pair x;
+    struct bb_topic *other;
+    struct bb_publisher_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
+    pair_open(&x, 0);
+    cr_assert_eq(bb_topic_open(&other, x.pub, "other", 5), 0);
+    for (uint64_t sent = 0, round = 0; round < 200; round++) {
+        struct bb_out out[MOST];
+        size_t count = 1 + round % MOST;
+        for (size_t i = 0; i < count; i++) {
+            size_t words = 1 + (i / 5 + round) % 3;
+            payload[i][0] = payload[i][words - 1] = sent + i;
+            out[i] = (struct bb_out){i / 7 % 2 == 0 ? x.topic : other, payload[i], words * 8,
+                                     i / 9 % 2 == 0 ? BB_RAW : BB_OPAQUE};
+        }
+        bb_publisher_stats(x.pub, &before);
+        cr_assert_eq(bb_publish_batch(out, count), (int64_t)count);
+        bb_publisher_stats(x.pub, &after);
+        cr_assert_leq(after.flushes - before.flushes, 1 + count / 16,
+                      "a quarter of the ring at a time");
+        for (size_t i = 0; i < count; i++) {
+            struct bb_msg msg;
+            cr_assert_eq(bb_poll(x.sub, &msg, 1, 0), 1);
+            const uint64_t *words = msg.data;
+            cr_assert_eq(msg.bytes, out[i].bytes);
+            cr_assert(words[0] == sent + i && words[msg.bytes / 8 - 1] == sent + i);
+            cr_assert_eq(msg.attr, out[i].attr);
+            cr_assert_eq(msg.topic[0], out[i].topic == other ? 'o' : 't');
+        }
+        (void)bb_release(x.sub);
+        sent += count;
+    }
+    pair_close(&x);
+}
+
+Test(loan_batch, a_batch_of_copies_goes_up_to_the_first_that_is_refused)
+{
+    struct pair x;
+    static uint64_t payload[BYTES / 8];
+    pair_open(&x, 0);
+    struct bb_out out[4];
+    for (int i = 0; i < 4; i++) {
+        out[i] = (struct bb_out){x.topic, payload, 8, BB_RAW};
+    }
+    out[2].bytes = BYTES; /* larger than this ring takes */
+    cr_assert_eq(bb_publish_batch(out, 4), 2);
+    cr_assert_eq(bb_publish_batch(out + 2, 2), BB_EMSGSIZE);
+    out[2] = out[3] = (struct bb_out){x.topic, payload, 8, BB_BRIDGED};
+    cr_assert_eq(bb_publish_batch(out + 2, 2), BB_EINVAL);
+    cr_assert_eq(bb_publish_batch(out, 2), 2, "nothing is left on loan");
+    struct bb_msg msgs[8];
+    cr_assert_eq(bb_poll(x.sub, msgs, 8, 0), 4);
     pair_close(&x);
 }
