@@ -3,7 +3,8 @@
  * bench/case_topics.c - many-topics: one publisher with 1, 1,000, 100,000 topics, one subscriber of all.
  *
  * The ring's dictionary is made for them; in the last plan it is too small for half, which then travel in
- * the messages.  Taken in turn, and in a random order, which no prefetcher foresees.
+ * the messages.  Taken in turn, and in a random order, which no prefetcher foresees.  Messages of one topic form bursts
+ * and cost less for that; so it is two topics in turn, each message alone, that 1,000 are held against.
  */
 #include "bench/cases.h"
 
@@ -56,8 +57,8 @@ run(const struct bench_case *c,
     static const struct mode usual[] = {
         {1, 0, false, false},      {1000, 0, false, false},  {1000, 0, true, false},
         {100000, 0, false, false}, {100000, 0, true, false}, {2000, 1000, false, false},
-        {1, 0, false, true},       {1000, 0, false, true},   {100000, 0, false, true},
-        {100000, 0, true, true},
+        {1, 0, false, true},       {2, 0, false, true},      {1000, 0, false, true},
+        {100000, 0, false, true},  {100000, 0, true, true},
     };
     const struct mode asked[] = {{o->topics, 0, false, false},
                                  {o->topics, 0, true, false},

@@ -11,7 +11,8 @@
 
 enum {
     SPIN_NS = 20000,
-    SPIN_LOOKS = 32, /* between two looks at the clock */
+    FEW_LOOKS = 32,    /* at first, and between two looks at the clock */
+    MANY_LOOKS = 1024, /* the same, for who only spins */
     BRIEF_SLEEP_NS = 1000000,
     REST_PAUSES = 32, /* about half a microsecond: a step of rest */
     REST_YIELD = 2,   /* each so many steps */
@@ -89,9 +90,10 @@ bbi_wait_rest(uint32_t steps)
 
 /* SPIN looks as often as it can; the others leave the publisher's lines alone for a while after each look. */
 static bool
-glance_often(struct bb_subscriber *sub, int looks)
+glance_often(struct bb_subscriber *sub)
 {
     bool rests = sub->wait_mode != BB_WAIT_SPIN;
+    int looks = rests ? FEW_LOOKS : MANY_LOOKS;
     for (int i = 0; i < looks; i++) {
         if (bbi_wait_glance(sub)) {
             return true;
@@ -124,14 +126,14 @@ bbi_wait_looks(struct bb_subscriber *sub)
     if (!spins) {
         return false;
     }
-    return (sub->yields_first && yield_first(sub)) || glance_often(sub, SPIN_LOOKS);
+    return (sub->yields_first && yield_first(sub)) || glance_often(sub);
 }
 
 static bool
 spin(struct bb_subscriber *sub, int64_t until_ns)
 {
     do {
-        if (glance_often(sub, SPIN_LOOKS)) {
+        if (glance_often(sub)) {
             return true;
         }
         if (sub->wait_mode == BB_WAIT_SPIN) {
