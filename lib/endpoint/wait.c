@@ -11,8 +11,9 @@
 
 enum {
     SPIN_NS = 20000,
-    FEW_LOOKS = 32,    /* at first, and between two looks at the clock */
-    MANY_LOOKS = 1024, /* the same, for who only spins */
+    FEW_LOOKS = 32, /* at first, and between two looks at the clock */
+    MANY_LOOKS =
+        2048, /* the same for who only spins, at all its rings together: a few microseconds */
     BRIEF_SLEEP_NS = 1000000,
     REST_PAUSES = 32, /* about half a microsecond: a step of rest */
     REST_YIELD = 2,   /* each so many steps */
@@ -93,8 +94,8 @@ static bool
 glance_often(struct bb_subscriber *sub)
 {
     bool rests = sub->wait_mode != BB_WAIT_SPIN;
-    int looks = rests ? FEW_LOOKS : MANY_LOOKS;
-    for (int i = 0; i < looks; i++) {
+    uint64_t looks = rests ? FEW_LOOKS : bbi_max_u64(FEW_LOOKS, MANY_LOOKS / (sub->rings + 1));
+    for (uint64_t i = 0; i < looks; i++) {
         if (bbi_wait_glance(sub)) {
             return true;
         }
