@@ -14,9 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double moved_ratio =
-    1.5; /* so many times longer or shorter: the cores are not where they were */
-
 const struct bench_driver *
 bench_find_driver(const char *name)
 {
@@ -133,19 +130,18 @@ bench_gather_stream(const struct bench_plan *plan,
 
 /* ---- one repetition ---------------------------------------------------------------------------- */
 
-/* The way between the cores before and after; *share becomes 1 if it changed or is not the one that was asked for. */
+/* The way between the cores, before and after; *share becomes 1 if it is not as it was asked for. */
 static double
 line_of(const struct bench_options *o, double before, double after, double *share)
 {
     if (isnan(before) || isnan(after)) {
         return (double)NAN;
     }
-    double ns = (before + after) / 2;
-    bool has_moved = before > moved_ratio * after || after > moved_ratio * before;
-    if (has_moved || ns < o->line_min_ns || (o->line_max_ns > 0 && ns > o->line_max_ns)) {
+    double least = before < after ? before : after, most = before < after ? after : before;
+    if (o->line_max_ns > 0 && (least < o->line_min_ns || most > o->line_max_ns)) {
         *share = 1;
     }
-    return ns;
+    return (before + after) / 2; /* where they moved meanwhile: like neither */
 }
 
 static double
@@ -219,7 +215,7 @@ add_sample(struct bench_row *row, const struct bench_sample *s)
     row->torn += s->torn;
 }
 
-/* Tries again while others disturb, or the cores move; the least disturbed try counts. */
+/* Tries again while others disturb, or --line is not kept; the least disturbed try counts. */
 static int
 repeat_row(const struct bench_options *o, struct bench_row *row)
 {
@@ -243,6 +239,18 @@ repeat_row(const struct bench_options *o, struct bench_row *row)
     add_sample(row, &best);
     row->disturbed += least > BENCH_DISTURBED;
     return 0;
+}
+
+void
+bench_row_of_raw(const struct bench_row *row, bool is_rate, struct bench_series *out)
+{
+    static const double same_way = 1.5; /* times as long at most: the cores are where they were */
+    const struct bench_row *raw = row->raw;
+    *out = (struct bench_series){0};
+    if (raw != NULL && raw != row) {
+        bench_series_alike(out, is_rate ? &row->rate : &row->p50, &row->line_ns,
+                           is_rate ? &raw->rate : &raw->p50, &raw->line_ns, same_way);
+    }
 }
 
 /* ---- rows -------------------------------------------------------------------------------------- */

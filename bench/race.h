@@ -60,7 +60,7 @@ struct bench_row {
     struct bench_hist hist; /* of all samples */
     uint64_t lost, disorder, torn;
     unsigned
-        disturbed; /* samples during which others used the cores or these moved, also after all tries */
+        disturbed; /* samples during which others used the cores or --line was not kept, after all tries */
     const struct bench_row *raw;
 };
 
@@ -77,6 +77,12 @@ int bench_race(const struct bench_options *o,
                const struct bench_plan *plans,
                unsigned plan_count,
                void (*finish)(struct bench_row *rows, unsigned count));
+
+/*
+ * bench_row_of_raw - ratios to raw, each of repetitions during which a cache line took about as long between the cores:
+ * of the rates, or of p50.  Empty where there are none.
+ */
+void bench_row_of_raw(const struct bench_row *row, bool is_rate, struct bench_series *out);
 
 /* bench_plan_init - a plan with what the options say. */
 void bench_plan_init(struct bench_plan *plan,

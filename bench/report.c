@@ -70,17 +70,24 @@ is_reliable(const struct bench_row *row)
 /* ---- table ------------------------------------------------------------------------------------- */
 
 static void
+table_of_raw(FILE *out, const struct bench_row *row, bool is_rate, const char *what)
+{
+    struct bench_series ratio;
+    bench_row_of_raw(row, is_rate, &ratio);
+    if (ratio.count > 0) {
+        (void)fprintf(out, "  %s%.2f of %s", what, bench_series_median(&ratio),
+                      row->raw->driver->name);
+    }
+}
+
+static void
 table_figures(FILE *out, const struct bench_row *row)
 {
     char text[96];
     if (row->rate.count > 0) {
         write_series(text, sizeof(text), &row->rate, write_short);
         (void)fprintf(out, "  %-28s msgs/s", text);
-        if (row->raw != NULL && row->raw != row && bench_series_median(&row->raw->rate) > 0) {
-            (void)fprintf(out, "  %.2f of %s",
-                          bench_series_median(&row->rate) / bench_series_median(&row->raw->rate),
-                          row->raw->driver->name);
-        }
+        table_of_raw(out, row, true, "");
     }
     if (row->has_latency && row->hist.total == 0) {
         (void)fputs("  nothing came in the window", out);
@@ -91,11 +98,7 @@ table_figures(FILE *out, const struct bench_row *row)
             write_series(text, sizeof(text), series[i], write_span);
             (void)fprintf(out, "  %s %-26s", names[i], text);
         }
-        if (row->raw != NULL && row->raw != row && bench_series_median(&row->raw->p50) > 0) {
-            (void)fprintf(out, "  p50 %.2f of %s",
-                          bench_series_median(&row->p50) / bench_series_median(&row->raw->p50),
-                          row->raw->driver->name);
-        }
+        table_of_raw(out, row, false, "p50 ");
     }
     for (unsigned i = 0; i < BENCH_EXTRAS; i++) {
         if (row->plan->extra[i] != NULL && row->extra[i].count > 0) {
@@ -175,6 +178,14 @@ json_series(FILE *out, const char *name, const struct bench_series *s)
 }
 
 static void
+json_some(FILE *out, const char *name, const struct bench_series *s)
+{
+    if (s->count > 0) {
+        json_series(out, name, s);
+    }
+}
+
+static void
 json_latency(FILE *out,
              const char *name,
              const struct bench_row *row,
@@ -197,11 +208,16 @@ json_raw(FILE *out, const struct bench_row *row)
     if (raw == NULL || raw->has_failed) {
         return;
     }
+    struct bench_series ratio;
     if (raw->rate.count > 0) {
         json_series(out, "raw_msgs_per_s", &raw->rate);
+        bench_row_of_raw(row, true, &ratio);
+        json_some(out, "of_raw", &ratio);
     }
     if (raw->hist.total > 0) {
         json_latency(out, "raw_latency_ns", raw, bench_series_median);
+        bench_row_of_raw(row, false, &ratio);
+        json_some(out, "p50_of_raw", &ratio);
     }
     if (strcmp(raw->driver->name, "raw") != 0) {
         json_text(out, "raw_peer", raw->driver->name);

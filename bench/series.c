@@ -5,6 +5,7 @@
 #include "bench/series.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,35 @@ bench_series_ratio(struct bench_series *out,
     for (unsigned i = 0; i < a->count && i < b->count; i++) {
         if (b->v[i] > 0 && !isnan(a->v[i])) {
             bench_series_add(out, a->v[i] / b->v[i]);
+        }
+    }
+}
+
+static bool
+are_alike(double a, double b, double within)
+{
+    return isnan(a) || isnan(b) ? isnan(a) && isnan(b) : a <= within * b && b <= within * a;
+}
+
+void
+bench_series_alike(struct bench_series *out,
+                   const struct bench_series *a,
+                   const struct bench_series *key_a,
+                   const struct bench_series *b,
+                   const struct bench_series *key_b,
+                   double within)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < a->count && i < key_a->count; i++) {
+        struct bench_series same = {0};
+        for (unsigned j = 0; j < b->count && j < key_b->count; j++) {
+            if (are_alike(key_a->v[i], key_b->v[j], within)) {
+                bench_series_add(&same, b->v[j]);
+            }
+        }
+        double of = bench_series_median(&same);
+        if (of > 0 && !isnan(a->v[i])) {
+            bench_series_add(out, a->v[i] / of);
         }
     }
 }

@@ -25,4 +25,15 @@ void bench_series_ratio(struct bench_series *out,
                         const struct bench_series *a,
                         const struct bench_series *b);
 
+/*
+ * bench_series_alike - *out gets, for each i, a[i] over the median of those b[j] that were measured in the same state:
+ * their keys are at most `within` times apart, or both not known.  Where there are none, nothing.
+ */
+void bench_series_alike(struct bench_series *out,
+                        const struct bench_series *a,
+                        const struct bench_series *key_a,
+                        const struct bench_series *b,
+                        const struct bench_series *key_b,
+                        double within);
+
 #endif

@@ -82,3 +82,24 @@ Test(bench_series, ratios_are_paired)
     bench_series_ratio(&r, &a, &b);
     cr_assert_eq(r.count, 1, "nothing is divided by zero");
 }
+
+Test(bench_series, what_was_measured_in_one_state_is_compared)
+{
+    static const double rates[] = {10, 40, 44, 11}, ways[] = {500, 100, 120, NAN};
+    static const double others[] = {100, 20, 24, 55}, their_ways[] = {110, 490, 520, NAN};
+    struct bench_series a = {0}, b = {0}, way_a = {0}, way_b = {0}, r = {.count = 5};
+    for (int i = 0; i < 4; i++) {
+        bench_series_add(&a, rates[i]);
+        bench_series_add(&way_a, ways[i]);
+        bench_series_add(&b, others[i]);
+        bench_series_add(&way_b, their_ways[i]);
+    }
+    bench_series_alike(&r, &a, &way_a, &b, &way_b, 1.5);
+    cr_assert_eq(r.count, 4);
+    cr_assert(is(r.v[0], 10.0 / 22), "far: of 20 and 24");
+    cr_assert(is(r.v[1], 0.4) && is(r.v[2], 0.44), "near: of 100");
+    cr_assert(is(r.v[3], 0.2), "not known: of 55");
+    way_b.v[0] = 300;
+    bench_series_alike(&r, &a, &way_a, &b, &way_b, 1.5);
+    cr_assert_eq(r.count, 2, "near: of none");
+}
