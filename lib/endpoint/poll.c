@@ -16,11 +16,11 @@ enum {
     FEW_RINGS = 4,
     VISIT_MSGS = 64, /* of one ring, before the others have their turn */
     VISIT_MSGS_FEW = 256,
-    HOUSE_POLLS = 256, /* busy pollers look at the clock this seldom */
+    HOUSE_POLLS = 256,  /* busy pollers look at the clock this seldom */
     THIN_BYTES = 16384, /* of a poll: fewer, and the reader is ahead of its publishers */
-    REST_FROM = 4,     /* polls in a row before it rests */
-    REST_MOST = 12,    /* steps of rest, from REST_FROM on: about 5 us */
-    PEEK_POLLS = 32,   /* and for what was committed, but not announced */
+    REST_FROM = 4,      /* polls in a row before it rests */
+    REST_MOST = 12,     /* steps of rest, from REST_FROM on: about 5 us */
+    PEEK_POLLS = 32,    /* and for what was committed, but not announced */
 };
 
 /* ---- statuses ---- */
@@ -72,7 +72,7 @@ sweep(struct bb_subscriber *sub, struct bbi_out *out)
     if (sub->events != NULL) {
         give_events(sub, out);
     }
-    size_t most = sub->rings <= FEW_RINGS ? VISIT_MSGS_FEW : VISIT_MSGS;
+    size_t most = sub->rings <= FEW_RINGS || out->has_bursts ? VISIT_MSGS_FEW : VISIT_MSGS;
     struct bbi_source *first = sub->turn != NULL ? sub->turn : sub->sources;
     struct bbi_source *src = first;
     while (src != NULL && out->room > 0) {

@@ -436,8 +436,7 @@ bb_burst_msg(const struct bb_burst *burst, uint32_t i)
  * bb_poll_bursts - as bb_poll(), which costs more for each message: what lies together comes in one piece.  Messages that
  * a publisher committed at once, or one after the other before a flush, and alike but for their payloads, mostly do.
  *
- * Returns   how many bursts, at most max.  They may hold many more messages: of one ring at most 256, or 64 where more
- *           than four rings are read.
+ * Returns   how many bursts, at most max.  They may hold many more messages, of one ring at most 256.
  */
 BB_MUST_USE BB_API int
 bb_poll_bursts(struct bb_subscriber *sub, struct bb_burst *bursts, size_t max, int64_t timeout_ns);
