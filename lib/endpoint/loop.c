@@ -190,7 +190,7 @@ bbi_subscriber_awake(struct bb_subscriber *sub, bool is_awake)
 void
 bbi_loop_poke(struct bb_subscriber *sub)
 {
-    if (sub->epoll_fd >= 0 && sub->held_at < sub->held_count) {
+    if (sub->epoll_fd >= 0) {
         poke(sub);
     }
 }

@@ -300,7 +300,11 @@ poll_to(struct bb_subscriber *sub, struct bbi_out out, int64_t timeout_ns)
         return BB_EINVAL;
     }
     if (BBI_UNLIKELY(sub->held_at != sub->held_count)) {
-        return hand_out_held(sub, &out);
+        int held = hand_out_held(sub, &out);
+        if (held >= 0 && out.room > 0) {
+            bbi_loop_poke(sub); /* fewer than max, and nobody has looked into the rings */
+        }
+        return held;
     }
     begin_poll(sub);
     if (BBI_UNLIKELY(sub->rest > REST_FROM) && sub->epoll_fd < 0) { /* a loop polls when told to */
@@ -360,7 +364,9 @@ hold(struct bb_subscriber *sub, const struct bb_msg *msgs, uint32_t left, bool w
         sub->held_count = left;
         memcpy(sub->held, msgs, left * sizeof(*msgs));
     }
-    bbi_loop_poke(sub);
+    if (left > 0) {
+        bbi_loop_poke(sub);
+    }
 }
 
 int

@@ -239,16 +239,11 @@ bool bbi_subscriber_wants(const struct bb_subscriber *sub, const char *topic, si
 /* Where messages go to: an array of struct bb_msg, or of struct bb_burst, each of which begins with one. */
 struct bbi_out {
     struct bb_msg *next;
-    size_t room; /* elements */
+    size_t room; /* elements; as much is in sub->given */
     bool has_bursts;
 };
-static inline void
-bbi_out_step(struct bbi_out *out)
-{
-    out->next = out->has_bursts ? &((struct bb_burst *)(void *)out->next)[1].first : out->next + 1;
-    out->room--;
-}
-/* One message is in its place. */
+
+/* The message at next is written: on to the next element. */
 static inline void
 bbi_out_one(struct bbi_out *out)
 {
@@ -257,14 +252,14 @@ bbi_out_one(struct bbi_out *out)
         burst->count = 1;
         burst->reserved = 0;
         burst->stride = 0;
+        out->next = &burst[1].first;
+    } else {
+        out->next++;
     }
-    bbi_out_step(out);
+    out->room--;
 }
 
-/*
- * What this ring has, as far as there is room, and at most `most` messages where bursts are given; what else came of it
- * is in sub->events.  Room in given is there.
- */
+/* What this ring has, as far as there is room, and at most `most` messages; what else came of it is in sub->events. */
 void bbi_source_visit(struct bb_subscriber *sub,
                       struct bbi_source *src,
                       struct bbi_out *out,

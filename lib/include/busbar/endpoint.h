@@ -195,7 +195,8 @@ BB_API int bb_topic_wanted(struct bb_topic *topic);
 /*
  * bb_publish - copy one message into the ring and flush (unless BB_MORE).
  *
- * Returns   0; BB_EMSGSIZE above bb_publisher_max(); by policy BB_EAGAIN; BB_EBUSY while a loan is open.
+ * Returns   0; BB_EMSGSIZE above bb_publisher_max(), of which a topic that travels in the message takes its bytes, rounded
+ *           up to a multiple of 8, and 8 more; by policy BB_EAGAIN; BB_EBUSY while a loan is open.
  */
 BB_MUST_USE BB_API int
 bb_publish(struct bb_topic *topic, const void *data, size_t bytes, uint32_t attr);

@@ -7,6 +7,8 @@
 #include "tests/unit/shm/bus_dir.h"
 #include <busbar/busbar.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 TestSuite(dispatch, .init = bus_dir_make, .fini = bus_dir_remove, .timeout = 60);
 
@@ -137,6 +139,35 @@ Test(dispatch, what_is_left_over_keeps_the_descriptor_readable)
         cr_assert_eq(poll(&p, 1, 5000), 1, "%lu of 10 came", (unsigned long)seen.next);
         (void)dispatch(&seen, 4, 2);
     }
+    end();
+}
+
+static bool
+is_told(int epoll)
+{
+    struct epoll_event ev;
+    return epoll_wait(epoll, &ev, 1, 0) == 1;
+}
+
+/* Who is told of changes only polls until fewer than max came: what the rings still have is then told anew. */
+Test(dispatch, after_what_was_left_over_a_change_tells_of_the_rest)
+{
+    struct bb_msg msgs[64];
+    struct seen seen = {0};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+    begin(BB_SUBSCRIBER_RELIABLE);
+    int epoll = epoll_create1(EPOLL_CLOEXEC), fd = bb_fd(sub);
+    cr_assert(epoll >= 0 && fd >= 0);
+    cr_assert_eq(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev), 0);
+    publish_numbers(0, 70);
+    cr_assert(is_told(epoll));
+    cr_assert_eq(dispatch(&seen, 64, 1), 1);
+    cr_assert(is_told(epoll), "63 are left over");
+    cr_assert_eq(bb_poll(sub, msgs, 64, 0), 63);
+    cr_assert(is_told(epoll), "6 are in the ring");
+    cr_assert_eq(bb_poll(sub, msgs, 64, 0), 6);
+    cr_assert(!is_told(epoll));
+    (void)close(epoll);
     end();
 }
 
