@@ -217,6 +217,39 @@ Test(bursts, so_many_messages_and_no_more)
     pair_close(&x);
 }
 
+static size_t
+bytes_of_a_visit(uint32_t flags)
+{
+    enum { ALL = 256, SIZE = 1000 };
+    struct pair x = {.reader = endpoint_new("reader"), .writer = endpoint_new("writer")};
+    const struct bb_publisher_opts po = {.size = sizeof(po), .policy = BB_POLICY_FAIL};
+    struct bb_burst bursts[ALL];
+    uint64_t number = 0;
+    size_t bytes = 0;
+    x.sub = subscriber_new(x.reader, BB_SUBSCRIBER_RELIABLE | flags);
+    cr_assert_eq(bb_publisher_open(&x.pub, x.writer, &po), 0);
+    cr_assert_eq(bb_topic_open(&x.topic[0], x.pub, "zero", 4), 0);
+    for (int i = 0; i < ALL / 16; i++) {
+        publish_batch(&x, 0, SIZE, 16, &number);
+    }
+    cr_assert_gt(bb_poll_bursts(x.sub, bursts, 1, 0),
+                 0); /* of copies, this one makes room for others */
+    int n = bb_poll_bursts(x.sub, bursts, ALL, 0);
+    for (int b = 0; b < n; b++) {
+        bytes += bursts[b].count * bursts[b].first.bytes;
+    }
+    pair_close(&x);
+    return bytes;
+}
+
+/* So that the other rings have their turn, and what was copied is near. */
+Test(bursts, so_many_bytes_and_one_message)
+{
+    size_t views = bytes_of_a_visit(0), copies = bytes_of_a_visit(BB_SUBSCRIBER_COPIES);
+    cr_assert(views >= 65536 && views < 65536 + 1000, "%zu", views);
+    cr_assert(copies >= 16384 && copies < 16384 + 1000, "%zu", copies);
+}
+
 /* Some of a burst are written over while the caller holds it. */
 Test(bursts, what_is_written_over_is_lost_once)
 {
