@@ -201,18 +201,30 @@ foreign_dials()
     end_bridge b || good=1
     return $good
 }
+# serve WORDS... - s_server at a port that nobody else has just then; sets port and foreign.
+serve()
+{
+    local try
+    for try in 1 2 3 4 5; do
+        port=$((10000 + RANDOM % 20000)) # below those that the kernel gives away
+        timeout 15 openssl s_server -accept "127.0.0.1:$port" -quiet "$@" \
+            <>"$keys/nothing" >"$box/foreign.out" 2>"$box/foreign.err" &
+        foreign=$!
+        came() { ! kill -0 $foreign 2>/dev/null || ss -Hltn "sport = :$port" | grep -q .; }
+        soon came && kill -0 $foreign 2>/dev/null && ! grep -q 'unable to bind' "$box/foreign.err" && return 0
+        kill $foreign 2>/dev/null
+        wait $foreign 2>/dev/null
+        echo "    try $try: port $port: $(tail -n 1 "$box/foreign.err")"
+    done
+    return 1
+}
 # foreign_listens PATTERN-A WORDS... - s_server, which ours dials.
 foreign_listens()
 {
-    local ours=$1 good=0 port
+    local ours=$1 good=0 port foreign
     shift
     box_new a
-    port=$((20000 + RANDOM % 20000))
-    timeout 15 openssl s_server -accept "127.0.0.1:$port" -quiet "$@" \
-        <>"$keys/nothing" >"$box/foreign.out" 2>"$box/foreign.err" &
-    local foreign=$!
-    accepts() { ss -Hltn "sport = :$port" | grep -q .; }
-    soon accepts || { cat "$box/foreign.err"; return 1; }
+    serve "$@" || return 1
     # shellcheck disable=SC2046
     start_at a a "$busbard" --dir "$box/a" --bus bus --name a --engine "$engine" --peer "b@127.0.0.1:$port" $(with a)
     soon has_logged a "$ours" || { echo "    not said: $ours"; good=1; }
