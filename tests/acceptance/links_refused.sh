@@ -210,7 +210,7 @@ serve()
         timeout 15 openssl s_server -accept "127.0.0.1:$port" -quiet "$@" \
             <>"$keys/nothing" >"$box/foreign.out" 2>"$box/foreign.err" &
         foreign=$!
-        came() { ! kill -0 $foreign 2>/dev/null || ss -Hltn "sport = :$port" | grep -q .; }
+        came() { ! kill -0 $foreign 2>/dev/null || ss -Hltnp "sport = :$port" | grep -q openssl; }
         soon came && kill -0 $foreign 2>/dev/null && ! grep -q 'unable to bind' "$box/foreign.err" && return 0
         kill $foreign 2>/dev/null
         wait $foreign 2>/dev/null

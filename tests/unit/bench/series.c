@@ -85,8 +85,8 @@ Test(bench_series, ratios_are_paired)
 
 Test(bench_series, what_was_measured_in_one_state_is_compared)
 {
-    static const double rates[] = {10, 40, 44, 11}, ways[] = {500, 100, 120, NAN};
-    static const double others[] = {100, 20, 24, 55}, their_ways[] = {110, 490, 520, NAN};
+    static const double rates[] = {10, 40, 44, 11}, ways[] = {500, 100, 120, (double)NAN};
+    static const double others[] = {100, 20, 24, 55}, their_ways[] = {110, 490, 520, (double)NAN};
     struct bench_series a = {0}, b = {0}, way_a = {0}, way_b = {0}, r = {.count = 5};
     for (int i = 0; i < 4; i++) {
         bench_series_add(&a, rates[i]);
