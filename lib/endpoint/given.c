@@ -139,7 +139,7 @@ struct held {
     uint32_t index;          /* in it */
 };
 
-/* The message of this run whose payload holds data: the last one that begins at or before it. */
+/* The message of this run whose payload holds data: the last one that begins at or before it.  *out has none yet. */
 static bool
 find_given(const struct bb_subscriber *sub,
            const struct bbi_run *run,
@@ -161,7 +161,7 @@ find_given(const struct bb_subscriber *sub,
             *out = (struct held){run->source, g, index};
         }
     }
-    return best <= m->max_msg;
+    return out->given != NULL;
 }
 
 /* Of a message from elsewhere, ring is a number over there: so its bytes say whose it is. */
@@ -189,7 +189,7 @@ find_whole(const struct bb_subscriber *sub, const struct bb_msg *msg, struct hel
 int
 bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
 {
-    struct held held;
+    struct held held = {0};
     if (bbi_is_forked(sub->fork_gen)) {
         return 0;
     }
@@ -202,7 +202,7 @@ bb_msg_valid(const struct bb_subscriber *sub, const struct bb_msg *msg)
 bool
 bbi_msg_was_copied(struct bb_subscriber *sub, const struct bb_msg *msg)
 {
-    struct held held;
+    struct held held = {0};
     if (sub->is_copying || msg->status != NULL || (msg->attr & BBI_MSG_COPIED) != 0) {
         return true;
     }
