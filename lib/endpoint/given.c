@@ -172,7 +172,7 @@ is_in_ring_of(const struct bbi_source *src, const struct bb_msg *msg)
     return (uintptr_t)msg->data - (uintptr_t)m->pay <= m->pay_bytes; /* behind an empty one, too */
 }
 
-/* This message of the last poll, unless it was copied; true while it is whole. */
+/* This message of the last poll, copied or not; true while the view is whole. */
 static bool
 find_whole(const struct bb_subscriber *sub, const struct bb_msg *msg, struct held *out)
 {
