@@ -191,7 +191,6 @@ take_options(struct bb_subscriber *sub, const struct bb_subscriber_opts *o, stru
     bool reliable = (o->flags & BB_SUBSCRIBER_RELIABLE) != 0;
     sub->is_copying = (o->flags & BB_SUBSCRIBER_COPIES) != 0
                       || (!reliable && (o->flags & BB_SUBSCRIBER_VIEWS) == 0);
-    sub->visit_bytes = sub->is_copying ? BBI_COPIED_BYTES : BBI_VISIT_BYTES;
     int rc = bbi_subscriber_first_prefixes(sub, o->prefixes, o->prefix_bytes, o->prefix_count,
                                            o->prefix_flags);
     return rc < 0 ? bbi_fault_set(

@@ -107,8 +107,6 @@ enum {
 enum {
     BBI_HELD = 64,               /* messages that bb_dispatch() polls at once */
     BBI_VISIT_BYTES = 64 * 1024, /* of one ring, before the others have their turn */
-    BBI_COPIED_BYTES =
-        16 * 1024, /* the same, copied: so that they are near when the caller looks at them */
 };
 
 struct bb_subscriber {
@@ -123,7 +121,7 @@ struct bb_subscriber {
     bool is_registered;
     bool is_gathering; /* prefixes change together: bbi_subscribe_settle() */
     bool has_gathered;
-    size_t visit_bytes;       /* one of these two, unless the store's master wants more */
+    size_t visit_bytes;       /* BBI_VISIT_BYTES, unless the store's master wants more */
     struct bbi_waker waker;   /* of this thread: to pass wake-ups on */
     struct bbi_own_file file; /* cursors; not of a tap */
     struct bbi_filter_set filters;

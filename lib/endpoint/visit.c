@@ -43,9 +43,8 @@ arena_reserve(struct bb_subscriber *sub, size_t bytes)
     if (sub->arena_used > 0) {
         return TAKEN_FULL;
     }
-    size_t capacity = sub->arena_capacity != 0
-                          ? sub->arena_capacity
-                          : ARENA_VISITS * bbi_max_u64(sub->visit_bytes, BBI_VISIT_BYTES);
+    size_t capacity =
+        sub->arena_capacity != 0 ? sub->arena_capacity : ARENA_VISITS * sub->visit_bytes;
     while (capacity < need) {
         capacity *= 2;
     }
